@@ -1,0 +1,265 @@
+package isotest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf16"
+)
+
+type kind int
+
+const (
+	primary kind = iota
+	joliet
+	enhanced
+)
+
+// tree is one of the image's directory trees.
+type tree struct {
+	b      *builder
+	kind   kind
+	dirs   []*dir // in the order of the path table
+	ceLB   int64  // block of root's continuation area
+	tables [4]int64
+	length int // of a path table
+}
+
+type dir struct {
+	node   *node
+	parent *dir
+	number int
+	lba    int64
+	size   int64
+	order  []*node
+	fill   int // bytes added to each record's system use area
+}
+
+// place finds the directories, and gives them and the path tables their blocks.
+func (t *tree) place() error {
+	root := &dir{node: t.b.root}
+	root.parent = root
+	t.dirs = []*dir{root}
+	for i := 0; i < len(t.dirs); i++ {
+		d := t.dirs[i]
+		d.number = i + 1
+		d.order = sorted(d.node.children, t.id)
+		for _, n := range d.order {
+			if n.dir() {
+				t.dirs = append(t.dirs, &dir{node: n, parent: d})
+			}
+		}
+	}
+	if len(t.dirs) > 0xFFFF {
+		return fmt.Errorf("isotest: %d directories, more than a path table numbers", len(t.dirs))
+	}
+	if t.b.FullRoot {
+		t.fillRoot(root)
+	}
+	for _, d := range t.dirs {
+		n := len(t.dirID(d))
+		t.length += 8 + n + n%2
+		d.size = t.pack(d, nil)
+	}
+	for i := range t.tables {
+		if i%2 == 0 || t.b.OptionalTables {
+			t.tables[i] = t.b.take(blocks(int64(t.length)))
+		}
+	}
+	for _, d := range t.dirs {
+		d.lba = t.b.take(d.size / block)
+		if d == root && t.susp() {
+			t.ceLB = t.b.take(1)
+		}
+	}
+	return nil
+}
+
+// fillRoot lengthens the records of root until a further one of the shortest length does not fit.
+func (t *tree) fillRoot(root *dir) {
+	size := t.pack(root, nil)
+	for ; root.fill < 200; root.fill += 2 {
+		used := 0
+		for _, r := range t.records(root) {
+			used += len(r)
+		}
+		if used > int(size)-34 {
+			return
+		}
+	}
+}
+
+func (t *tree) susp() bool { return t.kind == primary && t.b.RockRidge }
+
+// records returns the directory's records in order.
+func (t *tree) records(d *dir) [][]byte {
+	recs := [][]byte{
+		t.record([]byte{0}, d.lba, d.size, 2, t.dotSystemUse(d, true)),
+		t.record([]byte{1}, d.parent.lba, d.parent.size, 2, t.dotSystemUse(d, false)),
+	}
+	child := map[*node]*dir{}
+	for _, c := range t.dirs {
+		child[c.node] = c
+	}
+	for _, n := range d.order {
+		if n.dir() {
+			c := child[n]
+			recs = append(recs, t.record(t.id(n), c.lba, c.size, 2, t.filled(d, t.systemUse(n))))
+			continue
+		}
+		lba := n.lba
+		parts := sections(n.len)
+		for i, size := range parts {
+			flags := byte(0)
+			if i < len(parts)-1 {
+				flags = 0x80
+			}
+			recs = append(recs, t.record(t.id(n), lba, size, flags, t.filled(d, t.systemUse(n))))
+			lba += blocks(size)
+		}
+	}
+	return recs
+}
+
+// filled lengthens a system use area as Layout.FullRoot wants it: with a padding field where fields are expected (SUSP 5.2).
+func (t *tree) filled(d *dir, use []byte) []byte {
+	if d.fill < 4 || len(use)+d.fill > 160 {
+		return use
+	}
+	pad := make([]byte, d.fill)
+	if t.susp() {
+		copy(pad, []byte{'P', 'D', byte(d.fill), 1})
+	}
+	return append(use, pad...)
+}
+
+// pack writes the records into out, none across a block's end, and returns the length they take.
+func (t *tree) pack(d *dir, out []byte) int64 {
+	at := int64(0)
+	for _, r := range t.records(d) {
+		if at%block+int64(len(r)) > block {
+			at = (at/block + 1) * block
+		}
+		if out != nil {
+			copy(out[at:], r)
+		}
+		at += int64(len(r))
+	}
+	return blocks(at) * block
+}
+
+func (t *tree) write() {
+	for i, lba := range t.tables {
+		if lba != 0 {
+			t.b.putBytes(lba*block, t.pathTable(i >= 2))
+		}
+	}
+	for _, d := range t.dirs {
+		out := make([]byte, d.size)
+		t.pack(d, out)
+		t.b.putBytes(d.lba*block, out)
+	}
+	if t.ceLB != 0 {
+		t.b.putBytes(t.ceLB*block, er())
+	}
+}
+
+// pathTable returns the table (ECMA-119 9.4), of type M when big is set.
+func (t *tree) pathTable(big bool) []byte {
+	var order binary.AppendByteOrder = binary.LittleEndian
+	if big {
+		order = binary.BigEndian
+	}
+	var p []byte
+	for _, d := range t.dirs {
+		id := t.dirID(d)
+		p = append(p, byte(len(id)), 0)
+		p = order.AppendUint32(p, uint32(d.lba))
+		p = order.AppendUint16(p, uint16(d.parent.number))
+		p = append(p, id...)
+		if len(id)%2 == 1 {
+			p = append(p, 0)
+		}
+	}
+	return p
+}
+
+func (t *tree) dirID(d *dir) []byte {
+	if d.node == t.b.root {
+		return []byte{0}
+	}
+	return t.id(d.node)
+}
+
+// id is the identifier of a file or directory in this tree.
+func (t *tree) id(n *node) []byte {
+	switch {
+	case t.kind == joliet:
+		return ucs2(n.name)
+	case t.kind == enhanced || t.b.Untranslated:
+		return []byte(n.name)
+	}
+	name, ext, dot := strings.Cut(strings.ToUpper(n.name), ".")
+	id := dchars(name, 8)
+	if n.dir() {
+		return []byte(id)
+	}
+	if dot {
+		ext = dchars(ext, 3)
+	}
+	return []byte(id + "." + ext + ";1")
+}
+
+func dchars(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, s)
+	return s[:min(len(s), n)]
+}
+
+func ucs2(s string) []byte {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s)) {
+		b = binary.BigEndian.AppendUint16(b, u)
+	}
+	return b
+}
+
+// record returns a directory record (ECMA-119 9.1).
+func (t *tree) record(id []byte, lba, size int64, flags byte, use []byte) []byte {
+	r := make([]byte, 33, 255)
+	both32(r[2:], uint32(lba))
+	both32(r[10:], uint32(size))
+	copy(r[18:], shortDate(t.b.Date))
+	r[25] = flags
+	both16(r[28:], 1)
+	r[32] = byte(len(id))
+	r = append(r, id...)
+	if len(id)%2 == 0 {
+		r = append(r, 0)
+	}
+	r = append(r, use...)
+	if len(r)%2 == 1 {
+		r = append(r, 0)
+	}
+	r[0] = byte(len(r))
+	return r
+}
+
+func shortDate(d time.Time) []byte {
+	return []byte{byte(d.Year() - 1900), byte(d.Month()), byte(d.Day()), byte(d.Hour()), byte(d.Minute()), byte(d.Second()), 0}
+}
+
+func both32(p []byte, v uint32) {
+	binary.LittleEndian.PutUint32(p, v)
+	binary.BigEndian.PutUint32(p[4:], v)
+}
+
+func both16(p []byte, v uint16) {
+	binary.LittleEndian.PutUint16(p, v)
+	binary.BigEndian.PutUint16(p[2:], v)
+}
