@@ -70,6 +70,7 @@ const (
 	running
 	done
 	failed
+	withdrawn
 )
 
 type domain struct{ role, name string }
@@ -168,11 +169,7 @@ func (r *Rollout) held(h *host, now time.Time) string {
 // Done records that a started host was installed and verified (ok), or failed,
 // at now. A failed host stays unavailable in its domain.
 func (r *Rollout) Done(name string, ok bool, now time.Time) {
-	i := slices.IndexFunc(r.hosts, func(h *host) bool { return h.Name == name && h.state == running })
-	if i < 0 {
-		panic(fmt.Sprintf("rollout: host %q ended without having been started", name))
-	}
-	h := r.hosts[i]
+	h := r.running(name)
 	r.inFlight--
 	if !ok {
 		h.state = failed
@@ -187,6 +184,34 @@ func (r *Rollout) Done(name string, ok bool, now time.Time) {
 			rules.soakTill = now.Add(rules.Soak)
 		}
 	}
+}
+
+// Withdraw records that a started host turned out unfit before anything was
+// done to it. It spends no budget and makes nothing unavailable; when it was a
+// canary, the next host of its role takes its place.
+func (r *Rollout) Withdraw(name string) {
+	h := r.running(name)
+	h.state = withdrawn
+	r.inFlight--
+	r.up(h.Host)
+	if !h.canary {
+		return
+	}
+	for _, other := range r.hosts {
+		if other.Role == h.Role && other.state == pending && !other.canary {
+			other.canary = true
+			return
+		}
+	}
+	r.roles[h.Role].waiting--
+}
+
+func (r *Rollout) running(name string) *host {
+	i := slices.IndexFunc(r.hosts, func(h *host) bool { return h.Name == name && h.state == running })
+	if i < 0 {
+		panic(fmt.Sprintf("rollout: host %q ended without having been started", name))
+	}
+	return r.hosts[i]
 }
 
 // InFlight returns how many started hosts have not ended.

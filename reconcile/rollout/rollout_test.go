@@ -91,6 +91,21 @@ func TestFailedCanaryHoldsItsRoleOnly(t *testing.T) {
 	}
 }
 
+func TestWithdrawnCanaryIsReplaced(t *testing.T) {
+	roles := map[string]rollout.Role{"db": {Canary: 1, MaxUnavailable: 9}}
+	r := rollout.New(rollout.Limits{Parallel: 9, FailureBudget: 1}, roles, rack("db", 1, 4), nil)
+	r.Next(epoch)
+	r.Withdraw("db-00")
+	start, _ := r.Next(epoch)
+	if !slices.Equal(start, []string{"db-01"}) {
+		t.Fatalf("after the canary was withdrawn: started %v, want [db-01] alone", start)
+	}
+	r.Done("db-01", true, epoch)
+	if start, _ := r.Next(epoch); len(start) != 2 {
+		t.Errorf("after the new canary: started %v, want the other two", start)
+	}
+}
+
 func TestSoak(t *testing.T) {
 	roles := map[string]rollout.Role{"db": {Canary: 1, MaxUnavailable: 1, Soak: 10 * time.Minute}}
 	r := rollout.New(rollout.Limits{Parallel: 5}, roles, rack("db", 2, 1), nil)
