@@ -72,6 +72,9 @@ func (w *fatWriter) add() error {
 
 // need is the number of clusters that the directory and all in it take.
 func (w *fatWriter) need(n *node) int {
+	if !n.dir() && n.len == 0 {
+		return 0
+	}
 	if !n.dir() {
 		return int(blocksOf(n.len, int64(w.Cluster*sector)))
 	}

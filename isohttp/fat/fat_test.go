@@ -1,0 +1,211 @@
+package fat_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/metalcue/metalcue/isohttp/fat"
+	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
+)
+
+var menu = []byte(strings.Repeat("menuentry 'Install' { linux /vmlinuz }\n", 50))
+
+func files() []isotest.File {
+	return []isotest.File{
+		{Path: "EFI/BOOT/BOOTX64.EFI", Data: isotest.Generated(1, 70000)},
+		{Path: "EFI/BOOT/grub.cfg", Data: menu},
+		{Path: "EFI/BOOT/a rather long name for a font.pf2", Data: isotest.Generated(2, 5000)},
+		{Path: "EFI/BOOT/empty.cfg", Data: []byte{}},
+		{Path: "startup.nsh", Data: []byte("exit\n")},
+	}
+}
+
+func build(t testing.TB, f isotest.FAT) []byte {
+	t.Helper()
+	if f.Files == nil {
+		f.Files = files()
+	}
+	img, err := f.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func variants() map[string]isotest.FAT {
+	return map[string]isotest.FAT{
+		"12 full":     {Bits: 12},
+		"12 one FAT":  {Bits: 12, FATs: 1, Free: 9},
+		"12 room":     {Bits: 12, Size: 2 << 20},
+		"16 room":     {Bits: 16, Size: 10 << 20},
+		"16 clusters": {Bits: 16, Size: 33 << 20, Cluster: 8},
+		"32 room":     {Bits: 32, Size: 40 << 20, Cluster: 1},
+	}
+}
+
+func open(t testing.TB, img []byte) *fat.FS {
+	t.Helper()
+	f, err := fat.Open(bytes.NewReader(img), int64(len(img)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestRead(t *testing.T) {
+	for name, v := range variants() {
+		t.Run(name, func(t *testing.T) {
+			img := build(t, v)
+			f := open(t, img)
+			if f.Bits() != v.Bits || f.Size() != int64(len(img)) {
+				t.Errorf("FAT%d of %d bytes, want FAT%d of %d", f.Bits(), f.Size(), v.Bits, len(img))
+			}
+			var names []string
+			for _, x := range files() {
+				names = append(names, x.Path)
+				got, err := f.ReadFile(x.Path)
+				if err != nil || !bytes.Equal(got, x.Data) {
+					t.Errorf("%s: %d bytes, %v; want %d", x.Path, len(got), err, len(x.Data))
+				}
+				var at []byte
+				ext, err := f.Extents("/" + strings.ToUpper(x.Path))
+				for _, e := range ext {
+					at = append(at, img[e.Off:e.Off+e.Len]...)
+				}
+				if err != nil || !bytes.Equal(at, x.Data) {
+					t.Errorf("%s: ranges %v, %v, hold other bytes", x.Path, ext, err)
+				}
+			}
+			if err := fstest.TestFS(f, names...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// apply returns the image with what was planned.
+func apply(img []byte, e *fat.Edit) []byte {
+	img = bytes.Clone(img)
+	for _, p := range e.Patches() {
+		copy(img[p.Off:], p.Data)
+	}
+	return img
+}
+
+func TestReplace(t *testing.T) {
+	for name, v := range variants() {
+		for _, n := range []int{0, 1, len(menu) - 1, len(menu), len(menu) + 10, 2048, 2049, 9000} {
+			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
+				img := build(t, v)
+				data := isotest.Generated(9, n)
+				e := open(t, img).Edit()
+				err := e.Replace("/EFI/BOOT/grub.cfg", data)
+				if full := name == "12 full" && n > 2048; full != (err != nil) {
+					t.Fatalf("replacing by %d bytes: %v", n, err)
+				} else if full {
+					return
+				}
+				want := data
+				if n < len(menu) {
+					want = append(data, bytes.Repeat([]byte("\n"), len(menu)-n)...)
+				}
+				got := apply(img, e)
+				checkFiles(t, got, "EFI/BOOT/grub.cfg", want)
+				if n <= len(menu) && len(e.Patches()) != 1 {
+					t.Errorf("%d patches for equal length", len(e.Patches()))
+				}
+			})
+		}
+	}
+}
+
+func checkFiles(t *testing.T, img []byte, changed string, want []byte) {
+	t.Helper()
+	f := open(t, img)
+	for _, x := range files() {
+		w := x.Data
+		if x.Path == changed {
+			w = want
+		}
+		if got, err := f.ReadFile(x.Path); err != nil || !bytes.Equal(got, w) {
+			t.Errorf("%s: %d bytes, %v; want %d", x.Path, len(got), err, len(w))
+		}
+	}
+}
+
+func TestReplaceSeesEarlierReplacements(t *testing.T) {
+	for name, v := range variants() {
+		if !strings.Contains(name, "room") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			img := build(t, v)
+			e := open(t, img).Edit()
+			first, second := isotest.Generated(3, 9001), isotest.Generated(4, 20000)
+			for path, data := range map[string][]byte{"EFI/BOOT/empty.cfg": first, "EFI/BOOT/grub.cfg": first} {
+				if err := e.Replace(path, data); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := e.Replace("EFI/BOOT/grub.cfg", second); err != nil {
+				t.Fatal(err)
+			}
+			f := open(t, apply(img, e))
+			for path, want := range map[string][]byte{"EFI/BOOT/empty.cfg": first, "EFI/BOOT/grub.cfg": second} {
+				if got, err := f.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s: %d bytes, %v; want %d", path, len(got), err, len(want))
+				}
+			}
+		})
+	}
+}
+
+func TestReplaceErrors(t *testing.T) {
+	e := open(t, build(t, isotest.FAT{Bits: 12})).Edit()
+	if err := e.Replace("EFI/BOOT/none.cfg", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if err := e.Replace("EFI/BOOT", nil); err == nil {
+		t.Error("a directory was replaced")
+	}
+	if len(e.Patches()) != 0 {
+		t.Errorf("%d patches after errors", len(e.Patches()))
+	}
+}
+
+func TestDamagedImages(t *testing.T) {
+	sound := build(t, isotest.FAT{Bits: 12, Size: 1 << 20})
+	for name, damage := range map[string]func(p []byte){
+		"no signature":        func(p []byte) { p[510] = 0 },
+		"sector size":         func(p []byte) { p[11] = 1 },
+		"cluster size":        func(p []byte) { p[13] = 3 },
+		"no tables":           func(p []byte) { p[16] = 0 },
+		"longer than image":   func(p []byte) { p[19], p[20] = 0xFF, 0xFF },
+		"table too short":     func(p []byte) { p[22] = 1 },
+		"chain loops":         func(p []byte) { p[512+3], p[512+4], p[512+5] = 0x02, 0x20, 0x00 },
+		"chain out of range":  func(p []byte) { p[512+3], p[512+4], p[512+5] = 0xE0, 0xEE, 0xFE },
+		"root in its own sub": func(p []byte) { root := p[512*5:]; copy(root[32+26:], root[64+26:66+26]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := bytes.Clone(sound)
+			damage(p)
+			f, err := fat.Open(bytes.NewReader(p), int64(len(p)))
+			if err == nil {
+				err = fs.WalkDir(f, ".", func(path string, d fs.DirEntry, err error) error {
+					if err == nil && !d.IsDir() {
+						_, err = f.ReadFile(path)
+					}
+					return err
+				})
+			}
+			if !errors.Is(err, fat.ErrFormat) {
+				t.Errorf("got %v, want ErrFormat", err)
+			}
+		})
+	}
+}
