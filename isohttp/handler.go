@@ -1,0 +1,303 @@
+package isohttp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// exchange is the state of one answer. Connections of Start's listeners keep one
+// for all their answers, as HTTP/1 sends them one after the other.
+type exchange struct {
+	server *Server
+	client netip.Addr
+	conn   *conn // to send by; nil: only what the ResponseWriter offers
+	kept   bool  // belongs to a connection, for all its answers
+
+	w      http.ResponseWriter
+	ctx    context.Context
+	p      *Publication
+	c      *content
+	now    time.Time // when the request came
+	ranges []byteRange
+	limit  *bucket // of the client; nil: none
+
+	next, prev *exchange // in Publication.active
+	aborted    bool      // guarded by Publication.mu
+
+	number        [64]byte
+	length, field [1]string
+	space         [1]byteRange
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange to use for a request.
+func (s *Server) exchangeOf(r *http.Request) *exchange {
+	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+		return x
+	}
+	return &exchange{server: s, client: clientOf(r.RemoteAddr)}
+}
+
+func clientOf(remote string) netip.Addr {
+	a, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap()
+}
+
+// ServeHTTP answers one request; see the package comment.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := s.serve(w, r); err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+// statusError is an error that has an answer of its own. Its text is for the
+// log; the client gets the words of the status.
+type statusError struct {
+	status int
+	text   string
+}
+
+func (e *statusError) Error() string { return e.text }
+
+var (
+	errMethod    = &statusError{http.StatusMethodNotAllowed, "method is neither GET nor HEAD"}
+	errUnknown   = &statusError{http.StatusNotFound, "no such medium"}
+	errRefused   = &statusError{http.StatusNotFound, "medium is made for another address"}
+	errMatch     = &statusError{http.StatusPreconditionFailed, "precondition failed"}
+	errRange     = &statusError{http.StatusRequestedRangeNotSatisfiable, "no range of these can be satisfied"}
+	errWithdrawn = errors.New("medium was withdrawn")
+)
+
+// sendError is an error after the header was sent.
+type sendError struct{ err error }
+
+func (e *sendError) Error() string { return "sending medium: " + e.err.Error() }
+func (e *sendError) Unwrap() error { return e.err }
+
+// fail is the one place where errors become answers and log lines.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	level := slog.LevelDebug
+	var base *baseError
+	if errors.As(err, &base) {
+		level = slog.LevelError
+	}
+	s.log().Log(r.Context(), level, "request", "client", r.RemoteAddr, "method", r.Method, "range", r.Header.Get("Range"), "err", err)
+	if sent := (*sendError)(nil); errors.As(err, &sent) {
+		// The answer is incomplete and cannot say so: the connection must end.
+		panic(http.ErrAbortHandler)
+	}
+	status := http.StatusInternalServerError
+	if e := (*statusError)(nil); errors.As(err, &e) {
+		status = e.status
+	}
+	text := http.StatusText(status) + "\n"
+	h := w.Header()
+	for _, k := range [...]string{"Content-Length", "Etag", "Last-Modified"} {
+		h.Del(k)
+	}
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	if status == http.StatusMethodNotAllowed {
+		h.Set("Allow", "GET, HEAD")
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		io.WriteString(w, text)
+	}
+}
+
+// values of header fields that never change
+var (
+	octetStream  = []string{"application/octet-stream"}
+	acceptRanges = []string{"bytes"}
+	cacheControl = []string{"no-store, no-transform"}
+)
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return errMethod
+	}
+	s.mu.RLock()
+	p := s.media[r.URL.Path]
+	s.mu.RUnlock()
+	if p == nil {
+		return errUnknown
+	}
+	x := s.exchangeOf(r)
+	if p.allow.IsValid() && x.client != p.allow {
+		p.refuse(x.client)
+		return errRefused
+	}
+	x.w, x.ctx, x.p, x.c, x.now = w, r.Context(), p, p.content.Load(), time.Now()
+	if !p.begin(x) {
+		return errUnknown
+	}
+	defer x.finish()
+	if p.account.request(x.client, x.now) {
+		s.deliver()
+	}
+	return x.answer(r)
+}
+
+// finish takes the exchange out of the medium's list. An exchange that Withdraw
+// has cut off may not leave its connection in use.
+func (x *exchange) finish() {
+	x.p.end(x)
+	aborted := x.aborted
+	x.w, x.ctx, x.p, x.c, x.limit, x.aborted = nil, nil, nil, nil, nil, false
+	if aborted {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// refuse reports a request from an address that may not read the medium, once.
+func (p *Publication) refuse(client netip.Addr) {
+	p.mu.Lock()
+	known := len(p.refused) == maxClients || slices.Contains(p.refused, client)
+	if !known {
+		p.refused = append(p.refused, client)
+	}
+	p.mu.Unlock()
+	if known {
+		return
+	}
+	p.server.log().Warn("medium asked for by a wrong address", "host", p.host, "client", client, "want", p.allow)
+	p.account.mu.Lock()
+	p.account.emit(Event{Kind: EventRefused, At: time.Now(), Client: client})
+	p.account.mu.Unlock()
+	p.server.deliver()
+}
+
+// answer sends what the request asks for of the medium.
+func (x *exchange) answer(r *http.Request) error {
+	c, h := x.c, x.w.Header()
+	h["Accept-Ranges"] = acceptRanges
+	h["Cache-Control"] = cacheControl
+	h["Etag"] = c.etagField
+	h["Last-Modified"] = c.modifiedField
+	switch precondition(r.Header, c.etag, c.modified) {
+	case http.StatusNotModified:
+		delete(h, "Last-Modified") // RFC 9110 §15.4.5: the tag says it all
+		x.w.WriteHeader(http.StatusNotModified)
+		return nil
+	case http.StatusPreconditionFailed:
+		return errMatch
+	}
+	// Ranges are defined for GET only (RFC 9110 §14.2).
+	x.ranges = x.ranges[:0]
+	if f := r.Header["Range"]; f != nil && r.Method == http.MethodGet && rangeApplies(r.Header, c.etag, c.modified) {
+		ranges, ok := rangesOf(x.space[:0], f[0], c.size)
+		if !ok {
+			h["Content-Range"] = []string{"bytes */" + c.lengthField[0]}
+			return errRange
+		}
+		x.ranges = ranges
+	}
+	x.fields(h)
+	if r.Method == http.MethodHead {
+		x.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if x.server.RatePerClient > 0 {
+		x.limit = x.server.limits.acquire(x.client)
+		defer x.server.limits.release(x.client)
+	}
+	if err := x.body(); err != nil {
+		return &sendError{err}
+	}
+	return nil
+}
+
+// fields sets the fields that depend on the ranges.
+func (x *exchange) fields(h http.Header) {
+	h["Content-Type"] = octetStream
+	switch len(x.ranges) {
+	case 0:
+		h["Content-Length"] = x.c.lengthField
+	case 1:
+		r := x.ranges[0]
+		b := strconv.AppendInt(x.number[:0], r.n, 10)
+		n := len(b)
+		b = appendContentRange(b, r, x.c)
+		x.length[0], x.field[0] = x.text(b[:n]), x.text(b[n:])
+		h["Content-Length"], h["Content-Range"] = x.length[:], x.field[:]
+	default:
+		h["Content-Type"] = x.c.multipartField
+		h["Content-Length"] = []string{strconv.FormatInt(x.multipartLength(), 10)}
+	}
+}
+
+func appendContentRange(b []byte, r byteRange, c *content) []byte {
+	b = append(b, "bytes "...)
+	b = strconv.AppendInt(b, r.off, 10)
+	b = append(b, '-')
+	b = strconv.AppendInt(b, r.off+r.n-1, 10)
+	b = append(b, '/')
+	return append(b, c.lengthField[0]...)
+}
+
+func (x *exchange) body() error {
+	switch len(x.ranges) {
+	case 0:
+		x.w.WriteHeader(http.StatusOK)
+		return x.send(0, x.c.size)
+	case 1:
+		x.w.WriteHeader(http.StatusPartialContent)
+		return x.send(x.ranges[0].off, x.ranges[0].n)
+	}
+	x.w.WriteHeader(http.StatusPartialContent)
+	var head []byte
+	for i, r := range x.ranges {
+		head = x.appendPart(head[:0], i, r)
+		if _, err := x.w.Write(head); err != nil {
+			return err
+		}
+		if err := x.send(r.off, r.n); err != nil {
+			return err
+		}
+	}
+	_, err := x.w.Write(x.appendEnd(head[:0]))
+	return err
+}
+
+// appendPart appends the header of the i-th part of a multipart answer
+// (RFC 9110 §14.6).
+func (x *exchange) appendPart(b []byte, i int, r byteRange) []byte {
+	if i > 0 {
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "--"...)
+	b = append(b, x.c.boundary...)
+	b = append(b, "\r\nContent-Range: "...)
+	b = appendContentRange(b, r, x.c)
+	b = append(b, "\r\nContent-Type: "...)
+	b = append(b, octetStream[0]...)
+	return append(b, "\r\n\r\n"...)
+}
+
+func (x *exchange) appendEnd(b []byte) []byte {
+	b = append(b, "\r\n--"...)
+	b = append(b, x.c.boundary...)
+	return append(b, "--\r\n"...)
+}
+
+func (x *exchange) multipartLength() int64 {
+	b := x.appendEnd(nil)
+	n := int64(len(b))
+	for i, r := range x.ranges {
+		b = x.appendPart(b[:0], i, r)
+		n += int64(len(b)) + r.n
+	}
+	return n
+}

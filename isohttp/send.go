@@ -1,0 +1,160 @@
+package isohttp
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// maxChunk is how much is sent before it is booked. Sending in smaller pieces
+// costs throughput.
+const maxChunk = 4 << 20
+
+// send writes [off, off+n) of the content to the client.
+func (x *exchange) send(off, n int64) error {
+	if x.conn != nil {
+		return x.sendConn(off, n)
+	}
+	k := x.c.cursor(off, n)
+	if _, ok := x.w.(io.ReaderFrom); ok && x.c.file != nil {
+		return x.sendFiles(&k)
+	}
+	return x.sendBuffer(&k)
+}
+
+// sendFiles is for an [http.Server] that is not ours: net/http sends an
+// *os.File by sendfile if it can, from its position, so that every answer needs
+// a handle of its own.
+func (x *exchange) sendFiles(k *cursor) error {
+	var f *os.File
+	defer func() {
+		if f != nil {
+			f.Close()
+		}
+	}()
+	for !k.done() {
+		chunk, err := x.chunk()
+		if err != nil {
+			return err
+		}
+		s := k.peek(chunk)
+		var n int64
+		if s.data != nil {
+			var m int
+			m, err = x.w.Write(s.data)
+			n = int64(m)
+		} else {
+			if f == nil {
+				if f, err = x.c.file.reopen(); err != nil {
+					return err
+				}
+			}
+			if _, err = f.Seek(s.at, io.SeekStart); err != nil {
+				return &baseError{err}
+			}
+			if n, err = io.CopyN(x.w, f, s.n); err == io.EOF {
+				err = x.c.file.explain(err, s.at+n)
+			}
+		}
+		x.sent(k.off, n)
+		k.move(n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// buffer is what small segments are gathered in.
+type buffer [64 << 10]byte
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// sendBuffer reads into memory and writes, for TLS and for connections that are
+// none.
+func (x *exchange) sendBuffer(k *cursor) error {
+	buf := buffers.Get().(*buffer)
+	defer buffers.Put(buf)
+	for !k.done() {
+		chunk, err := x.chunk()
+		if err != nil {
+			return err
+		}
+		for at, end := k.off, min(k.off+chunk, k.end); at < end; at = k.off {
+			s := k.peek(end - at)
+			b := s.data
+			if int64(len(b)) < min(int64(len(buf)), end-at) {
+				// Of the base, or too small to be sent alone.
+				part := *k
+				part.end = min(end, at+int64(len(buf)))
+				n, err := part.Read(buf[:])
+				if err != nil {
+					return err
+				}
+				b = buf[:n]
+				*k = cursor{part.c, part.i, part.off, k.end}
+			} else {
+				k.move(s.n)
+			}
+			n, err := x.w.Write(b)
+			x.sent(at, int64(n))
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sent books bytes that the network has taken.
+func (x *exchange) sent(off, n int64) {
+	if n > 0 && x.p.account.read(x.client, off, n, time.Now()) {
+		x.server.deliver()
+	}
+}
+
+// chunk waits until the limits let something be sent, and says how much.
+func (x *exchange) chunk() (int64, error) {
+	if x.p.withdrawn() {
+		return 0, errWithdrawn
+	}
+	s := x.server
+	if s.Rate <= 0 && x.limit == nil {
+		return maxChunk, nil
+	}
+	n, wait := s.limits.take(x.limit, s.Rate, s.RatePerClient, time.Now())
+	if wait <= 0 {
+		return n, nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return n, nil
+	case <-x.p.gone:
+		return 0, errWithdrawn
+	case <-x.ctx.Done():
+		return 0, x.ctx.Err()
+	}
+}
+
+// abort makes a write in progress fail. It is called with Publication.mu held,
+// which keeps the exchange from ending.
+func (x *exchange) abort() {
+	x.aborted = true
+	// A ResponseWriter that knows no deadlines notices at the next chunk.
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0))
+}
+
+// text makes a string of bytes in x.number. Where the connection keeps the
+// exchange it shares them: net/http has written the header of an answer before
+// it reads the next request, and nothing else sees it.
+func (x *exchange) text(b []byte) string {
+	if !x.kept {
+		return string(b)
+	}
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
