@@ -1,0 +1,249 @@
+package bmctest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/kdomanski/iso9660"
+)
+
+// installer plays what runs after the boot loader: a kernel and Anaconda.
+type installer struct {
+	m     *Machine
+	ctx   context.Context
+	cd    *medium
+	pace  time.Duration // time left for what is still to be read
+	bytes int64         // still to be read
+	read  int64
+	half  int64 // trouble starts when this little is left
+	fate  outcome
+	upset bool // the trouble has happened
+}
+
+// errStopped ends an installation in the middle; installer.fate says how.
+var errStopped = errors.New("the installation stopped")
+
+// install boots the kernel and follows the answer file to its end.
+func (m *Machine) install(ctx context.Context, cd *medium, e *entry) outcome {
+	in := &installer{m: m, ctx: ctx, cd: cd}
+	m.printf("kernel: %s", e.args)
+	end, err := in.run(e)
+	if ctx.Err() != nil {
+		return stays
+	}
+	if err != nil {
+		m.printf("installer: %v", err)
+		if errors.Is(err, errStopped) {
+			return in.fate
+		}
+		m.enter(ctx, StageStuck)
+		return stays
+	}
+	return end
+}
+
+// run reads what an installation reads, in its order.
+func (in *installer) run(e *entry) (outcome, error) {
+	early, err := in.files(append([]string{e.kernel}, e.initrds...))
+	if err != nil {
+		return stays, fmt.Errorf("loading the kernel: %w", err)
+	}
+	if err := in.readAll(early); err != nil {
+		return stays, err
+	}
+	args := strings.Fields(e.args)
+	if err := in.mediaCheck(args); err != nil {
+		return stays, err
+	}
+	stage2, err := in.stage2(args)
+	if err != nil {
+		return stays, err
+	}
+	ksPath, err := in.answerPath(args)
+	if err != nil {
+		return stays, err
+	}
+	answer, err := in.cd.text(ksPath)
+	if err != nil {
+		return stays, fmt.Errorf("reading the answer file: %w", err)
+	}
+	ks, err := parseKickstart(string(answer))
+	if err != nil {
+		return stays, fmt.Errorf("%s: %w", ksPath, err)
+	}
+	if !ks.names(in.m.dmiSerial()) {
+		return stays, fmt.Errorf("%s: %%pre: this machine's serial number %q is not the one the script asks for", ksPath, in.m.dmiSerial())
+	}
+	var payload []*iso9660.File
+	if ks.fromMedium {
+		if payload, err = in.cd.payload(); err != nil {
+			return stays, fmt.Errorf("listing packages: %w", err)
+		}
+		if len(payload) == 0 {
+			return stays, errors.New("no packages on the medium")
+		}
+	}
+	in.schedule(append([]*iso9660.File{stage2}, payload...))
+	if err := in.readAll([]*iso9660.File{stage2}); err != nil {
+		return stays, err
+	}
+	in.m.beginInstall()
+	before := in.read
+	if err := in.readAll(payload); err != nil {
+		return stays, err
+	}
+	if err := in.settle(); err != nil {
+		return stays, err
+	}
+	if in.ctx.Err() != nil {
+		return stays, in.ctx.Err()
+	}
+	in.m.installed(in.ctx, Disk{
+		Answer: answer, AnswerPath: ksPath, KernelArgs: e.args, VolumeID: in.cd.volumeID, Medium: in.cd.url,
+		Payload: in.read - before, At: time.Now(),
+	})
+	in.m.printf("installer: complete, %s", ks.final)
+	return in.end(ks.final), nil
+}
+
+// end is what the machine does after the installation.
+func (in *installer) end(final string) outcome {
+	switch {
+	case final == "poweroff" && in.m.Habits.RebootsOnly, final == "reboot":
+		return reboot
+	case final == "poweroff":
+		return powerOff
+	}
+	in.m.enter(in.ctx, StageStuck) // halted, or waiting for a key
+	return stays
+}
+
+// files finds files by path.
+func (in *installer) files(names []string) ([]*iso9660.File, error) {
+	var list []*iso9660.File
+	for _, n := range names {
+		f, err := in.cd.find(n)
+		if err != nil {
+			return nil, err
+		}
+		if f.IsDir() || f.Size() == 0 {
+			return nil, fmt.Errorf("%s: empty", n)
+		}
+		list = append(list, f)
+	}
+	return list, nil
+}
+
+// schedule spreads the installation's time over the files still to be read.
+func (in *installer) schedule(files []*iso9660.File) {
+	in.pace = in.m.InstallTime
+	for _, f := range files {
+		in.bytes += f.Size()
+	}
+	in.half = in.bytes / 2
+}
+
+// readAll reads files from the first byte to the last, in chunks.
+func (in *installer) readAll(files []*iso9660.File) error {
+	buf := make([]byte, in.cd.chunk)
+	for _, f := range files {
+		r := f.Reader()
+		for left := f.Size(); left > 0; {
+			n := int(min(left, int64(len(buf))))
+			if _, err := io.ReadFull(r, buf[:n]); err != nil {
+				return fmt.Errorf("reading %s: %w", f.Name(), err)
+			}
+			left -= int64(n)
+			in.read += int64(n)
+			if err := in.wait(int64(n)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wait lets the time pass that belongs to the bytes just read.
+func (in *installer) wait(n int64) error {
+	if in.bytes <= 0 {
+		return in.ctx.Err()
+	}
+	d := time.Duration(float64(in.pace) * float64(n) / float64(in.bytes))
+	in.pace -= d
+	in.bytes -= n
+	if !sleep(in.ctx, d) {
+		return in.ctx.Err()
+	}
+	if in.bytes <= in.half && !in.upset {
+		in.upset = true
+		return in.trouble()
+	}
+	return nil
+}
+
+// settle lets the rest of the installation's time pass.
+func (in *installer) settle() error {
+	if !sleep(in.ctx, in.pace) {
+		return in.ctx.Err()
+	}
+	return nil
+}
+
+// trouble is what this machine's habits let happen half way through.
+func (in *installer) trouble() error {
+	h := in.m.Habits
+	switch {
+	case h.PowersOffEarly:
+		in.fate = powerOff
+		return fmt.Errorf("power lost: %w", errStopped)
+	case h.HangsInInstaller:
+		in.fate = stays
+		in.m.enter(in.ctx, StageStuck)
+		return fmt.Errorf("a question is asked and nobody answers: %w", errStopped)
+	case h.FlickersOff > 0:
+		in.m.setFlicker(true)
+		ok := sleep(in.ctx, h.FlickersOff)
+		in.m.setFlicker(false)
+		if !ok {
+			return in.ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (m *Machine) setFlicker(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.flicker = on && m.stage != StageOff
+}
+
+// beginInstall is the moment in which the old content of the disk is lost.
+func (m *Machine) beginInstall() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.installs++
+	m.disk = nil
+}
+
+// installed records the new content of the disk.
+func (m *Machine) installed(ctx context.Context, d Disk) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ctx.Err() == nil {
+		m.disk = &d
+	}
+}
+
+// dmiSerial is the serial number in the machine's DMI tables.
+func (m *Machine) dmiSerial() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.Serial != "" {
+		return m.Serial
+	}
+	return m.dmi
+}
