@@ -49,6 +49,10 @@ func (v Violation) String() string {
 	return b.String()
 }
 
+func violation(pos Position, path []string, format string, args ...any) Violation {
+	return Violation{Pos: pos, Path: strings.Join(path, "."), Msg: fmt.Sprintf(format, args...)}
+}
+
 // An Error lists everything that is wrong with a fleet, sorted by position.
 type Error struct{ Violations []Violation }
 
@@ -61,14 +65,27 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// newError returns an *Error with the violations sorted and freed of
-// duplicates, or nil if there are none.
+// newError returns an *Error with the violations sorted, or nil if there are
+// none. What one line of CUE does to many values is said once.
 func newError(vs []Violation) error {
 	if len(vs) == 0 {
 		return nil
 	}
 	slices.SortFunc(vs, func(a, b Violation) int {
-		return cmp.Or(a.Pos.Compare(b.Pos), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Msg, b.Msg))
+		return cmp.Or(a.Pos.Compare(b.Pos), cmp.Compare(a.Msg, b.Msg), cmp.Compare(a.Path, b.Path))
 	})
-	return &Error{Violations: slices.Compact(vs)}
+	vs = slices.Compact(vs)
+	e := &Error{}
+	for i := 0; i < len(vs); {
+		v, next := vs[i], i+1
+		for v.Pos.Line > 0 && next < len(vs) && vs[next].Pos == v.Pos && vs[next].Msg == v.Msg {
+			next++
+		}
+		if others := next - i - 1; others > 0 {
+			v.Msg += fmt.Sprintf(" (and so %d more)", others)
+		}
+		e.Violations = append(e.Violations, v)
+		i = next
+	}
+	return e
 }

@@ -1,0 +1,225 @@
+package schema
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
+)
+
+// instance loads the CUE package in one folder, with its parents' files.
+func (w *workspace) instance(dir string) (*build.Instance, error) {
+	config := &load.Config{
+		FS:         w.fsys,
+		Dir:        "/" + dir,
+		ModuleRoot: "/" + w.root,
+		Registry:   noRegistry{},
+		FromFSPath: func(name string) string { return strings.TrimPrefix(name, "/") },
+	}
+	instances := load.Instances([]string{"."}, config)
+	if len(instances) != 1 {
+		return nil, fmt.Errorf("loading %s: %d packages where one is wanted", dir, len(instances))
+	}
+	return instances[0], instances[0].Err
+}
+
+// evaluate evaluates one folder of the fleet in root by itself. Everything that CUE
+// holds for it is gone when it returns.
+func (w *workspace) evaluate(fsys fs.FS, root, dir string) (*part, []Violation) {
+	inst, err := w.instance(dir)
+	if err != nil {
+		return nil, violationsOf(err, Position{File: dir})
+	}
+	v := cuecontext.New().BuildInstance(inst)
+	index := newIndex(inst.Files)
+	imported := imported(inst, importPath)
+	if imported == nil {
+		return nil, []Violation{{Pos: Position{File: inst.Files[0].Filename}, Msg: notEmbedded}}
+	}
+	definitions := v.Context().BuildInstance(imported)
+	e := &evaluation{
+		part:      part{dir: dir, declared: map[string][]string{}},
+		decoder:   decoder{fsys: fsys, dir: root, index: index},
+		explainer: newExplainer(index, strings.TrimPrefix(imported.Dir, "/"), definitions),
+	}
+	e.decoder.violations = unknown(inst.Files, definitions)
+	e.decodeAll(v)
+	return &e.part, e.violations
+}
+
+const notEmbedded = `the fleet does not hold to the definitions: it has to say import "` + importPath + `" and schema.#Fleet`
+
+// imported returns the instance that inst, or one that it imports, has as the
+// import path, or nil.
+func imported(inst *build.Instance, path string) *build.Instance {
+	for _, i := range inst.Imports {
+		if plain, _, _ := strings.Cut(i.ImportPath, "@"); plain == path {
+			return i
+		}
+		if found := imported(i, path); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// An evaluation turns the value of one folder into a part.
+type evaluation struct {
+	part
+	decoder
+	*explainer
+}
+
+// decodeAll decodes what is sound, and explains what is not. Every image, role
+// and host stands by itself, so that one that is wrong hides no other.
+func (e *evaluation) decodeAll(v cue.Value) {
+	if err := v.Err(); err != nil && !v.LookupPath(cue.ParsePath("policy")).Exists() {
+		e.violations = append(e.violations, e.explain(err)...)
+		return
+	}
+	policy := v.LookupPath(cue.ParsePath("policy"))
+	if !policy.Exists() {
+		e.fail(nil, "%s", notEmbedded)
+		return
+	}
+	var raw rawPolicy
+	if e.sound(policy) && e.decoder.decode(policy, &raw, "policy") {
+		e.policy = e.policyOf(raw)
+	}
+	e.images = decodeEach(e, v, "images", e.image)
+	e.roles = decodeEach(e, v, "roles", e.role)
+	e.hosts = decodeEach(e, v, "hosts", func(name string, v cue.Value) *Host { return e.host(name, v, raw.BMC) })
+}
+
+// decodeEach decodes the fields of one field of the fleet that are sound.
+func decodeEach[T any](e *evaluation, v cue.Value, kind string, decode func(string, cue.Value) *T) map[string]*T {
+	all := map[string]*T{}
+	v = v.LookupPath(cue.MakePath(cue.Str(kind)))
+	fields, err := v.Fields()
+	if err != nil {
+		e.violations = append(e.violations, e.explain(err)...)
+		return all
+	}
+	for fields.Next() {
+		name := fields.Selector().Unquoted()
+		e.declared[kind] = append(e.declared[kind], name)
+		if !e.sound(fields.Value()) {
+			continue
+		}
+		if decoded := decode(name, fields.Value()); decoded != nil {
+			all[name] = decoded
+		}
+	}
+	return all
+}
+
+// sound reports whether a value is complete and right, and explains where it
+// is not.
+func (e *evaluation) sound(v cue.Value) bool {
+	if v.Validate(cue.Concrete(true)) == nil {
+		return true
+	}
+	e.violations = append(e.violations, e.faults(v)...)
+	return false
+}
+
+// faults explains everything that is wrong with a value, field by field: CUE
+// alone leaves out what is missing where something else is wrong.
+func (e *evaluation) faults(v cue.Value) []Violation {
+	err := v.Validate(cue.Concrete(true), cue.All())
+	found := e.explain(err)
+	if v.IncompleteKind() != cue.StructKind {
+		return found
+	}
+	fields, err := v.Fields()
+	for err == nil && fields.Next() {
+		if f := fields.Value(); f.Validate(cue.Concrete(true)) != nil {
+			found = append(found, e.faults(f)...)
+		}
+	}
+	return found
+}
+
+// sites returns the folder of the fleet and those below it that hold files of
+// the same package, parents first.
+func sites(fsys fs.FS, dir string) ([]string, error) {
+	var (
+		found []string
+		pkg   string
+	)
+	err := fs.WalkDir(fsys, dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !entry.IsDir() {
+			return nil
+		}
+		if base := path.Base(name); name != dir && (base == "cue.mod" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
+			return fs.SkipDir
+		}
+		names, err := packages(fsys, name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case name == dir && len(names) == 1:
+			pkg = names[0]
+			found = append(found, name)
+		case name == dir:
+			return rootError(dir, names)
+		default:
+			for _, n := range names {
+				if n == pkg {
+					found = append(found, name)
+				}
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+func rootError(dir string, names []string) error {
+	if len(names) == 0 {
+		return fmt.Errorf("reading fleet: %s holds no CUE package; a fleet starts with a file such as %s/fleet.cue that says: package fleet", dir, dir)
+	}
+	return fmt.Errorf("reading fleet: %s holds several CUE packages (%s); a fleet is one", dir, strings.Join(names, ", "))
+}
+
+// packages returns the names of the packages that the CUE files in dir belong
+// to, in the order of the files' names.
+func packages(fsys fs.FS, dir string) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	seen := map[string]bool{}
+	for _, entry := range entries {
+		name := entry.Name()
+		if entry.IsDir() || !strings.HasSuffix(name, ".cue") || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") ||
+			strings.HasSuffix(name, "_tool.cue") || strings.HasSuffix(name, "_test.cue") {
+			continue
+		}
+		file := path.Join(dir, name)
+		data, err := fs.ReadFile(fsys, file)
+		if err != nil {
+			return nil, err
+		}
+		f, err := parser.ParseFile(file, data, parser.PackageClauseOnly)
+		if err != nil {
+			return nil, &Error{Violations: violationsOf(err, Position{File: file})}
+		}
+		if pkg := f.PackageName(); pkg != "" && !seen[pkg] {
+			seen[pkg] = true
+			names = append(names, pkg)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,253 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/format"
+)
+
+// An explainer puts CUE's errors into words. CUE says of a value in turn which
+// alternative it is not; a person wants one sentence that says what it may be.
+type explainer struct {
+	index *index
+	// dir is the folder of the definitions: a position in it is of no use to a
+	// person whose fleet is wrong.
+	dir   string
+	forms []form
+}
+
+// A form is a definition of a kind of text, and how its comment puts it.
+type form struct{ syntax, words string }
+
+// newExplainer returns an explainer that knows the forms among the
+// definitions.
+func newExplainer(index *index, dir string, definitions cue.Value) *explainer {
+	x := &explainer{index: index, dir: dir}
+	fields, err := definitions.Fields(cue.Definitions(true))
+	if err != nil {
+		return x
+	}
+	for fields.Next() {
+		v := fields.Value()
+		if v.IncompleteKind() == cue.StructKind {
+			continue
+		}
+		syntax, err := format.Node(v.Syntax(cue.Raw()))
+		if err != nil {
+			continue
+		}
+		for _, doc := range v.Doc() {
+			text := strings.Join(strings.Fields(doc.Text()), " ")
+			if _, words, ok := strings.Cut(text, " is "); ok {
+				words, _, _ = strings.Cut(words, ". ")
+				x.forms = append(x.forms, form{string(syntax), strings.TrimSuffix(words, ".")})
+			}
+		}
+	}
+	return x
+}
+
+// explain returns a violation for each path that err is about.
+func (x *explainer) explain(err error) []Violation {
+	var (
+		order []string
+		paths = map[string][]errors.Error{}
+	)
+	for _, e := range errors.Errors(err) {
+		key := strings.Join(e.Path(), "\x00")
+		if paths[key] == nil {
+			order = append(order, key)
+		}
+		paths[key] = append(paths[key], e)
+	}
+	var all []Violation
+	for _, key := range order {
+		if msg, pos := x.sentence(paths[key]); msg != "" {
+			path := unquote(paths[key][0].Path())
+			if !pos.IsValid() {
+				pos = x.index.position(path...)
+			}
+			all = append(all, Violation{Pos: pos, Path: strings.Join(path, "."), Msg: msg})
+		}
+	}
+	return all
+}
+
+// sentence says what all errors of one path come to, and where. It returns no
+// message when they only sum up others that have a longer path.
+func (x *explainer) sentence(errs []errors.Error) (string, Position) {
+	var (
+		got  string
+		want []string
+		pos  Position
+	)
+	for _, e := range errs {
+		verb, args := e.Msg()
+		here := x.places(e)
+		if len(here) > 0 && !pos.IsValid() {
+			pos = here[0]
+		}
+		switch {
+		case strings.Contains(verb, "empty disjunction"), strings.Contains(e.Error(), "satisfy matchN"):
+		case strings.HasPrefix(verb, "field not allowed"):
+			return "unknown field", pos
+		case strings.HasPrefix(verb, "incomplete value"), strings.HasPrefix(verb, "field is required"):
+			return "is not set", pos
+		case strings.HasPrefix(verb, "conflicting values") && len(args) >= 2:
+			mine, theirs, both := x.sides(e, args)
+			if both {
+				return conflict(mine, theirs, here), pos
+			}
+			got, want = mine, append(want, x.words(theirs))
+		case strings.Contains(verb, "(out of bound") && len(args) == 2, strings.Contains(verb, "(does not satisfy") && len(args) >= 2:
+			got, want = fmt.Sprint(args[0]), append(want, x.words(fmt.Sprint(args[1])))
+		default:
+			return plain(e), pos
+		}
+	}
+	if len(want) == 0 {
+		return "", pos
+	}
+	return fmt.Sprintf("%s is not allowed: want %s", got, alternatives(want)), pos
+}
+
+// sides tells the two values of a conflict apart: the one that the user wrote
+// from the one that the definitions want. CUE gives their positions in the
+// same order. both is true when the user wrote both.
+func (x *explainer) sides(e errors.Error, args []any) (mine, theirs string, both bool) {
+	mine, theirs = fmt.Sprint(args[0]), fmt.Sprint(args[1])
+	in := e.InputPositions()
+	if len(in) < 2 {
+		return mine, theirs, false
+	}
+	first, second := x.foreign(positionOf(in[0])), x.foreign(positionOf(in[1]))
+	if first && !second {
+		mine, theirs = theirs, mine
+	}
+	return mine, theirs, !first && !second
+}
+
+func conflict(a, b string, places []Position) string {
+	msg := fmt.Sprintf("%s and %s are both set", a, b)
+	if len(places) > 1 {
+		msg += fmt.Sprintf(", the other at %s", places[1])
+	}
+	return msg
+}
+
+// places returns the positions of an error that are in the fleet.
+func (x *explainer) places(e errors.Error) []Position {
+	var found []Position
+	for _, pos := range e.InputPositions() {
+		if p := positionOf(pos); p.IsValid() && !x.foreign(p) && !slices.Contains(found, p) {
+			found = append(found, p)
+		}
+	}
+	if p := positionOf(e.Position()); len(found) == 0 && p.IsValid() && !x.foreign(p) {
+		found = append(found, p)
+	}
+	return found
+}
+
+// foreign reports whether a position is in the definitions.
+func (x *explainer) foreign(p Position) bool {
+	return x.dir != "" && strings.HasPrefix(p.File, x.dir+"/")
+}
+
+// words says what a CUE expression allows.
+func (x *explainer) words(expr string) string {
+	for _, f := range x.forms {
+		if strings.Contains(f.syntax, expr) {
+			return f.words
+		}
+	}
+	switch {
+	case strings.HasPrefix(expr, ">="):
+		return "at least " + expr[2:]
+	case strings.HasPrefix(expr, "<="):
+		return "at most " + expr[2:]
+	case expr == `!=""`:
+		return "some text"
+	case expr == "int":
+		return "a whole number"
+	case expr == "string":
+		return "text"
+	case expr == "bool":
+		return "true or false"
+	case strings.HasPrefix(expr, "[") && strings.Contains(expr, "..."):
+		return "a list"
+	}
+	return expr
+}
+
+// alternatives joins what is wanted. A single literal beside something more
+// general is but its default.
+func alternatives(want []string) string {
+	slices.Sort(want)
+	want = slices.Compact(want)
+	var general []string
+	for _, w := range want {
+		if !literal(w) {
+			general = append(general, w)
+		}
+	}
+	if len(general) > 0 && len(want)-len(general) == 1 {
+		want = general
+	}
+	last := len(want) - 1
+	if last == 0 {
+		return want[0]
+	}
+	return strings.Join(want[:last], ", ") + " or " + want[last]
+}
+
+func literal(s string) bool {
+	if s == "true" || s == "false" || strings.HasPrefix(s, `["`) {
+		return true
+	}
+	if _, err := strconv.Unquote(s); err == nil {
+		return true
+	}
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
+}
+
+// plain returns the message of an error without its path.
+func plain(e errors.Error) string {
+	verb, args := e.Msg()
+	return fmt.Sprintf(verb, args...)
+}
+
+// unquote removes the quotes that CUE puts around labels.
+func unquote(path []string) []string {
+	out := make([]string, len(path))
+	for i, label := range path {
+		out[i] = label
+		if s, err := strconv.Unquote(label); err == nil {
+			out[i] = s
+		}
+	}
+	return out
+}
+
+// violationsOf returns what CUE says about files that could not be evaluated;
+// fallback is the position of what has none.
+func violationsOf(err error, fallback Position) []Violation {
+	var all []Violation
+	for _, e := range errors.Errors(err) {
+		v := Violation{Pos: fallback, Path: strings.Join(unquote(e.Path()), "."), Msg: plain(e)}
+		for _, pos := range append(e.InputPositions(), e.Position()) {
+			if p := positionOf(pos); p.IsValid() {
+				v.Pos = p
+				break
+			}
+		}
+		all = append(all, v)
+	}
+	return all
+}
