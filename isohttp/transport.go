@@ -24,8 +24,8 @@ func (s *Server) TransportFrom(client netip.Addr) http.RoundTripper {
 }
 
 type transport struct {
-	server *Server
-	remote string
+	handler http.Handler
+	remote  string
 }
 
 // RoundTrip returns when the handler has written the header. The handler runs
@@ -50,7 +50,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	stop := context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
 	go func() {
 		defer stop()
-		w.run(t.server, in)
+		w.run(t.handler, in)
 	}()
 	select {
 	case res := <-w.ready:
@@ -78,7 +78,7 @@ type pipeWriter struct {
 	left   int64 // bytes of the declared length not yet written
 }
 
-func (w *pipeWriter) run(s *Server, r *http.Request) {
+func (w *pipeWriter) run(h http.Handler, r *http.Request) {
 	complete := false
 	defer func() {
 		err := io.EOF
@@ -93,7 +93,7 @@ func (w *pipeWriter) run(s *Server, r *http.Request) {
 			w.cancel()
 		}
 	}()
-	s.ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	w.WriteHeader(http.StatusOK)
 	complete = true
 }

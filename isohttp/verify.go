@@ -1,0 +1,145 @@
+package isohttp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// record is what is remembered of a file that was read through. It holds as long
+// as the rest of it does.
+type record struct {
+	Size   int64  `json:"size"`
+	Mtime  int64  `json:"mtime"` // Unix nanoseconds
+	Device uint64 `json:"device"`
+	Inode  uint64 `json:"inode"`
+	SHA256 string `json:"sha256"`
+}
+
+func recordOf(info fs.FileInfo, sha256 string) record {
+	r := record{Size: info.Size(), Mtime: info.ModTime().UnixNano(), SHA256: sha256}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		r.Device, r.Inode = uint64(st.Dev), uint64(st.Ino)
+	}
+	return r
+}
+
+// known returns what was remembered of the file at path, if that still holds.
+func known(path, recordPath string) (record, bool) {
+	info, err := os.Stat(path)
+	if err != nil || recordPath == "" {
+		return record{}, false
+	}
+	f, err := os.Open(recordPath)
+	if err != nil {
+		return record{}, false
+	}
+	defer f.Close()
+	var r record
+	if err := json.NewDecoder(io.LimitReader(f, 4096)).Decode(&r); err != nil || !isDigest(r.SHA256) {
+		return record{}, false
+	}
+	return r, r == recordOf(info, r.SHA256)
+}
+
+// verified returns digest and size of the file at path, from memory or by
+// reading it. recordPath may be "".
+func (s *Store) verified(ctx context.Context, path, recordPath string, p ImageProgress) (digest string, size int64, err error) {
+	if r, ok := known(path, recordPath); ok {
+		return r.SHA256, r.Size, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	if err != nil {
+		return "", 0, err
+	}
+	if !before.Mode().IsRegular() {
+		return "", 0, errors.New("not a regular file")
+	}
+	if before.Size() > s.maxSize() {
+		return "", 0, fmt.Errorf("%d bytes are more than the %d an image may have", before.Size(), s.maxSize())
+	}
+	h := sha256.New()
+	p.Total = before.Size()
+	var last time.Time
+	buf := make([]byte, 1<<20)
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", 0, err
+		}
+		n, err := f.Read(buf)
+		h.Write(buf[:n])
+		p.Done += int64(n)
+		s.report(p, &last, err == io.EOF)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return "", 0, err
+		}
+	}
+	digest = hex.EncodeToString(h.Sum(nil))
+	after, err := f.Stat()
+	if err != nil {
+		return "", 0, err
+	}
+	r := recordOf(after, digest)
+	if r != recordOf(before, digest) || p.Done != after.Size() {
+		return "", 0, errors.New("it was changed while it was read")
+	}
+	s.remember(recordPath, r)
+	return digest, r.Size, nil
+}
+
+// remember writes a record. That this fails only costs time later.
+func (s *Store) remember(path string, r record) {
+	if path == "" {
+		return
+	}
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = writeFile(path, b)
+	}
+	if err != nil {
+		s.log().Warn("image will be verified again next time", "err", err)
+	}
+}
+
+// writeFile puts a small file in place at once.
+func writeFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// keyOf makes a file name of any string.
+func keyOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
+}
