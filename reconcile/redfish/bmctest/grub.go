@@ -103,8 +103,28 @@ func (g *grubState) run(list []statement) error {
 			}
 			continue
 		}
+		if st.loop != "" {
+			if err := g.repeat(st); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := g.command(st); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// repeat runs a for.
+func (g *grubState) repeat(st statement) error {
+	for _, v := range g.expand(st.words) {
+		g.vars[st.loop] = v
+		if err := g.run(st.body); err != nil {
+			return err
+		}
+		if g.local {
+			return nil
 		}
 	}
 	return nil
@@ -213,6 +233,10 @@ func (g *grubState) command(st statement) (bool, error) {
 		return false, nil
 	default:
 		if body, ok := g.funcs[name]; ok {
+			if g.depth++; g.depth > 16 {
+				return false, errors.New("grub: functions call each other without an end")
+			}
+			defer func() { g.depth-- }()
 			return true, g.run(body)
 		}
 	}

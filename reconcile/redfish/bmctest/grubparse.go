@@ -10,6 +10,7 @@ type statement struct {
 	words []word      // a simple command; or menuentry, submenu, function with a body
 	body  []statement // of menuentry, submenu, function
 	arms  []arm       // of if
+	loop  string      // the variable of a for, whose values are words
 }
 
 // arm is one branch of an if; cond is nil for else.
@@ -65,7 +66,7 @@ func (p *grubParser) block() (list []statement, stop []word, err error) {
 			continue
 		}
 		switch first := words[0].plain(); first {
-		case "}", "fi", "else", "elif", "then":
+		case "}", "fi", "else", "elif", "then", "do", "done":
 			return list, words, nil
 		case "if":
 			st, err := p.ifStatement(words[1:])
@@ -74,7 +75,14 @@ func (p *grubParser) block() (list []statement, stop []word, err error) {
 			}
 			list = append(list, st)
 			continue
-		case "while", "until", "for":
+		case "for":
+			st, err := p.forStatement(words)
+			if err != nil {
+				return nil, nil, err
+			}
+			list = append(list, st)
+			continue
+		case "while", "until":
 			return nil, nil, fmt.Errorf("grub: line %d: %s is not understood", p.line, first)
 		}
 		st := statement{words: words}
@@ -94,6 +102,19 @@ func (p *grubParser) body(closing string) ([]statement, error) {
 		err = fmt.Errorf("grub: line %d: no %s", p.line, closing)
 	}
 	return list, err
+}
+
+// forStatement reads the rest of "for NAME in WORDS".
+func (p *grubParser) forStatement(words []word) (st statement, err error) {
+	if len(words) < 3 || words[2].plain() != "in" {
+		return st, fmt.Errorf("grub: line %d: for without in", p.line)
+	}
+	st.loop, st.words = words[1].plain(), words[3:]
+	if do, _, _ := p.command(); len(do) != 1 || do[0].plain() != "do" {
+		return st, fmt.Errorf("grub: line %d: for without do", p.line)
+	}
+	st.body, err = p.body("done")
+	return st, err
 }
 
 // ifStatement reads the rest of an if after its first word.
@@ -155,7 +176,7 @@ func (p *grubParser) command() (words []word, open, end bool) {
 		}
 		w := p.word()
 		words = append(words, w)
-		if k := w.plain(); len(words) == 1 && (k == "then" || k == "else") || k == "then" {
+		if k := w.plain(); k == "then" || len(words) == 1 && (k == "else" || k == "do") {
 			return words, false, false
 		}
 	}

@@ -33,7 +33,7 @@ func (m *Machine) isolinux(cd *medium, dir, text string) (*entry, error) {
 		return nil, err
 	}
 	name := menu.fallback
-	shown := menu.ui != "" || strings.HasSuffix(strings.Fields(name + " ")[0:1][0], "menu.c32")
+	shown := menu.ui != "" || strings.HasSuffix(name, "menu.c32")
 	switch {
 	case shown:
 		name = menu.chosen
@@ -98,14 +98,21 @@ func absolute(dir, p string) string {
 
 // parse reads the lines of a configuration file and of those that it includes.
 func (menu *isoMenu) parse(cd *medium, dir, text string, depth int) error {
+	help := false
 	for line := range strings.Lines(text) {
-		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		word, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ")
 		rest = strings.TrimSpace(rest)
+		if help {
+			help = !strings.EqualFold(word, "endtext")
+			continue
+		}
 		var label *isoLabel
 		if n := len(menu.labels); n > 0 {
 			label = menu.labels[n-1]
 		}
 		switch key := strings.ToLower(word); key {
+		case "text":
+			help = strings.EqualFold(rest, "help")
 		case "include":
 			if depth == 8 {
 				return fmt.Errorf("isolinux: %s: includes are nested too deep", rest)
