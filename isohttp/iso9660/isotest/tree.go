@@ -79,7 +79,7 @@ func (t *tree) place() error {
 // fillRoot lengthens the records of root until a further one of the shortest length does not fit.
 func (t *tree) fillRoot(root *dir) {
 	size := t.pack(root, nil)
-	for ; root.fill < 200; root.fill += 2 {
+	for ; root.fill < 220 && t.pack(root, nil) == size; root.fill += 2 {
 		used := 0
 		for _, r := range t.records(root) {
 			used += len(r)
@@ -88,6 +88,7 @@ func (t *tree) fillRoot(root *dir) {
 			return
 		}
 	}
+	root.fill -= 2 // it takes a further block: so near is enough
 }
 
 func (t *tree) susp() bool { return t.kind == primary && t.b.RockRidge }
@@ -105,7 +106,7 @@ func (t *tree) records(d *dir) [][]byte {
 	for _, n := range d.order {
 		if n.dir() {
 			c := child[n]
-			recs = append(recs, t.record(t.id(n), c.lba, c.size, 2, t.filled(d, t.systemUse(n))))
+			recs = append(recs, t.record(t.id(n), c.lba, c.size, 2, t.filled(d, n)))
 			continue
 		}
 		lba := n.lba
@@ -115,16 +116,17 @@ func (t *tree) records(d *dir) [][]byte {
 			if i < len(parts)-1 {
 				flags = 0x80
 			}
-			recs = append(recs, t.record(t.id(n), lba, size, flags, t.filled(d, t.systemUse(n))))
+			recs = append(recs, t.record(t.id(n), lba, size, flags, t.filled(d, n)))
 			lba += blocks(size)
 		}
 	}
 	return recs
 }
 
-// filled lengthens a system use area as Layout.FullRoot wants it: with a padding field where fields are expected (SUSP 5.2).
-func (t *tree) filled(d *dir, use []byte) []byte {
-	if d.fill < 4 || len(use)+d.fill > 160 {
+// filled is a system use area, lengthened as Layout.FullRoot wants it: with a padding field where fields are expected (SUSP 5.2).
+func (t *tree) filled(d *dir, n *node) []byte {
+	use := t.systemUse(n)
+	if d.fill < 4 || 34+len(t.id(n))+len(use)+d.fill > 254 {
 		return use
 	}
 	pad := make([]byte, d.fill)

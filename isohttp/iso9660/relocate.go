@@ -1,0 +1,368 @@
+package iso9660
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// packedLen is the length of the directory's records, none across the end of a block.
+func (d *dirEdit) packedLen() int64 {
+	at := 0
+	for _, r := range d.recs {
+		if at%blockSize+len(r.b) > blockSize {
+			at = (at/blockSize + 1) * blockSize
+		}
+		at += len(r.b)
+	}
+	return blocks(int64(at)) * blockSize
+}
+
+// pack writes the records into a directory of n bytes.
+func (d *dirEdit) pack(n int64) []byte {
+	out := make([]byte, n)
+	at := 0
+	for _, r := range d.recs {
+		if at%blockSize+len(r.b) > blockSize {
+			at = (at/blockSize + 1) * blockSize
+		}
+		at += copy(out[at:], r.b)
+	}
+	return out
+}
+
+// place gives a directory that outgrows its blocks, or is new, a place in the tail. What follows it in the base is never
+// free, though it may look so: root's continuation area is often there.
+func (tp *treePatch) place(d *dirEdit) error {
+	if !d.grown {
+		return nil
+	}
+	n := d.packedLen()
+	if d.data != nil && n <= int64(d.ref.len) && d.ref.len%blockSize == 0 {
+		return nil
+	}
+	if n > maxDirLen {
+		return fmt.Errorf("/%s: the directory would have %d bytes", d.prefix, n)
+	}
+	lba, err := tp.t.block(tp.p.allocMetadata(n))
+	if err != nil {
+		return err
+	}
+	d.moved, d.at = true, dirRef{lba, uint32(n)}
+	return nil
+}
+
+// repoint makes everything that points to a moved or new directory point to where it is.
+func (tp *treePatch) repoint(d *dirEdit) error {
+	d.setDot(0, d.at)
+	if d == tp.root {
+		d.setDot(1, d.at)
+		for _, vd := range tp.t.vds {
+			if !tp.p.blanked(vd) {
+				tp.p.overlayBoth(vd+158, d.at.lba)
+				tp.p.overlayBoth(vd+166, d.at.len)
+			}
+		}
+	} else if err := tp.repointParent(d); err != nil {
+		return err
+	}
+	if d.data == nil {
+		return nil
+	}
+	if err := tp.repointChildren(d); err != nil {
+		return err
+	}
+	return tp.moveTables(d.ref.lba, d.at.lba)
+}
+
+// setDot writes the extent of "." or "..".
+func (d *dirEdit) setDot(i int, at dirRef) {
+	r := &d.recs[i]
+	r.b = bytes.Clone(r.b)
+	r.b.setExtent(at.lba, at.len)
+	r.changed = true
+}
+
+// repointParent mends the record of d in its parent, and, of a relocated directory, the child link in its true parent.
+func (tp *treePatch) repointParent(d *dirEdit) error {
+	if d.data == nil {
+		d.setDot(1, d.logic.at)
+	}
+	if r := d.logic.child(d); r != nil {
+		r.b = bytes.Clone(r.b)
+		r.b.setExtent(d.at.lba, d.at.len)
+		r.changed = true
+		return nil
+	}
+	if err := tp.relink(d.logic, d.ref.lba, d.at.lba); err != nil {
+		return err
+	}
+	_, up, err := tp.p.head(tp.t, d.ref.lba)
+	if err != nil {
+		return err
+	}
+	self, err := tp.t.firstRecord(up.lba())
+	if err != nil {
+		return fmt.Errorf("directory of relocated directories: %w", err)
+	}
+	_, upper, err := tp.p.head(tp.t, self.lba())
+	if err != nil {
+		return err
+	}
+	moved, err := tp.load(dirRef{self.lba(), self.length()}, dirRef{lba: upper.lba()})
+	if err != nil {
+		return err
+	}
+	r := moved.child(d)
+	if r == nil {
+		return fmt.Errorf("%w: no record of the relocated directory /%s", ErrFormat, d.prefix)
+	}
+	r.b = bytes.Clone(r.b)
+	r.b.setExtent(d.at.lba, d.at.len)
+	r.changed = true
+	return nil
+}
+
+// relink mends the child link (RRIP 4.1.5.1) in d that leads to the directory at block was.
+func (tp *treePatch) relink(d *dirEdit, was, is uint32) error {
+	for i := 2; i < len(d.recs); i++ {
+		r := &d.recs[i]
+		if r.b.isDir() {
+			continue
+		}
+		done, err := tp.relinkField(r, "CL", was, is)
+		if done || err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: no link to the directory at block %d", ErrFormat, was)
+}
+
+// relinkField rewrites the block of a CL or PL field that has the block was. The field is in the record or in its
+// continuation area, which is the base's.
+func (tp *treePatch) relinkField(r *rec, sig string, was, is uint32) (bool, error) {
+	done := false
+	err := tp.t.fields(r.b, func(f field) error {
+		if done || f.sig() != sig || len(f.b) < 12 {
+			return nil
+		}
+		if binary.LittleEndian.Uint32(f.b[4:]) != was {
+			return nil
+		}
+		done = true
+		if f.inRecord < 0 {
+			tp.p.overlayBoth(f.off+4, is)
+			return nil
+		}
+		r.b = bytes.Clone(r.b)
+		putBoth32(r.b[f.inRecord+4:], is)
+		r.changed = true
+		return nil
+	})
+	return done, err
+}
+
+// repointChildren mends ".." of every directory in d, and the parent link of those that were relocated out of it.
+func (tp *treePatch) repointChildren(d *dirEdit) error {
+	for i := range d.data.entries {
+		e := &d.data.entries[i]
+		if !e.isDir() {
+			continue
+		}
+		if err := tp.repointChild(d, e.dir.lba, e.rec.isDir()); err != nil {
+			return err
+		}
+	}
+	if !tp.t.susp {
+		return nil
+	}
+	// Relocated directories are hidden where they are kept: entries do not have them.
+	for _, r := range d.recs[2:] {
+		if r.b.isDir() && r.off >= 0 && !slices.ContainsFunc(d.data.entries, func(e entry) bool { return e.isDir() && e.dir.lba == r.b.lba() }) {
+			if err := tp.repointChild(d, r.b.lba(), true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// repointChild mends ".." of the directory at a block: its extent when it is in d, its parent link when it was relocated.
+func (tp *treePatch) repointChild(d *dirEdit, lba uint32, inside bool) error {
+	if c := tp.dirs[lba]; c != nil {
+		if inside {
+			c.setDot(1, d.at)
+			return nil
+		}
+		_, err := tp.relinkField(&c.recs[1], "PL", d.ref.lba, d.at.lba)
+		return err
+	}
+	off, r, err := tp.p.head(tp.t, lba)
+	if err != nil {
+		return err
+	}
+	if inside {
+		b := make([]byte, 16)
+		putBoth32(b, d.at.lba)
+		putBoth32(b[8:], d.at.len)
+		tp.p.overlay(off+2, b)
+		return nil
+	}
+	link := rec{b: bytes.Clone(r)}
+	if _, err := tp.relinkField(&link, "PL", d.ref.lba, d.at.lba); err != nil {
+		return err
+	}
+	tp.p.overlay(off, link.b)
+	return nil
+}
+
+// emit hands the directory's new bytes to the patch.
+func (tp *treePatch) emit(d *dirEdit) {
+	if d.moved {
+		tp.p.append(tp.t.offset(d.at.lba), part{data: d.pack(int64(d.at.len))})
+		return
+	}
+	base := tp.t.offset(d.ref.lba)
+	if d.grown {
+		tp.p.differences(base, d.data.raw, d.pack(int64(d.ref.len)))
+		return
+	}
+	for _, r := range d.recs {
+		if r.changed {
+			tp.p.differences(base+int64(r.off), d.data.raw[r.off:r.off+len(r.b)], r.b)
+		}
+	}
+}
+
+// differences overlays the runs of bytes that differ, those with little between them as one.
+func (p *patch) differences(off int64, was, is []byte) {
+	const gap = 32
+	for i := 0; i < len(is); {
+		if was[i] == is[i] {
+			i++
+			continue
+		}
+		end := i + 1
+		for j := end; j < len(is) && j-end < gap; j++ {
+			if was[j] != is[j] {
+				end = j + 1
+			}
+		}
+		p.overlay(off+int64(i), is[i:end])
+		i = end
+	}
+}
+
+// rebuildTables writes path tables with the directories that were made: in level, parent and identifier order, which
+// renumbers what follows them (ECMA-119 6.9.1). They stay where they are if they do not need further blocks.
+func (tp *treePatch) rebuildTables() error {
+	tp.table = nil
+	if err := tp.loadTable(); err != nil || tp.table == nil {
+		return err
+	}
+	for _, d := range tp.order {
+		if d.data != nil && d.moved {
+			if i := tp.tableIndex(d.ref.lba); i >= 0 {
+				tp.table[i].lba = d.at.lba
+			}
+		}
+	}
+	for _, d := range tp.order {
+		if d.data == nil {
+			if err := tp.insertTable(d); err != nil {
+				return err
+			}
+		}
+	}
+	var size int64
+	for _, e := range tp.table {
+		size += int64(8 + len(e.id) + len(e.id)%2)
+	}
+	for i, lba := range tp.t.tables {
+		if lba == 0 {
+			continue
+		}
+		raw := tp.encodeTable(i)
+		if blocks(size) <= blocks(tp.t.tableLen) {
+			tp.p.overlay(tp.t.offset(lba), raw)
+			continue
+		}
+		off := tp.p.allocMetadata(size)
+		tp.p.append(off, part{data: raw})
+		if err := tp.moveTable(i, off); err != nil {
+			return err
+		}
+	}
+	for _, vd := range tp.t.vds {
+		if !tp.p.blanked(vd) {
+			tp.p.overlayBoth(vd+132, uint32(size))
+		}
+	}
+	return nil
+}
+
+func (tp *treePatch) moveTable(i int, off int64) error {
+	lba, err := tp.t.block(off)
+	if err != nil {
+		return err
+	}
+	for _, vd := range tp.t.vds {
+		if !tp.p.blanked(vd) {
+			tp.p.overlay(vd+140+4*int64(i), tableOrder(i).AppendUint32(nil, lba))
+		}
+	}
+	return nil
+}
+
+func (tp *treePatch) tableIndex(lba uint32) int {
+	return slices.IndexFunc(tp.table, func(e tableRecord) bool { return e.lba == lba })
+}
+
+// insertTable adds a directory to the path table.
+func (tp *treePatch) insertTable(d *dirEdit) error {
+	parent := tp.tableIndex(d.logic.at.lba)
+	if parent < 0 {
+		return fmt.Errorf("%w: the path table has no directory /%s", ErrFormat, d.logic.prefix)
+	}
+	if len(tp.table) >= 0xFFFF {
+		return fmt.Errorf("%w: the path table has %d directories, no more are possible", ErrUnsupported, len(tp.table))
+	}
+	levels := make([]int, len(tp.table)+1)
+	for i := 1; i < len(tp.table); i++ {
+		levels[i] = levels[tp.table[i].parent] + 1
+	}
+	level := levels[parent] + 1
+	at := 1
+	for at < len(tp.table) {
+		e := tp.table[at]
+		if cmp.Or(cmp.Compare(levels[at], level), cmp.Compare(e.parent, parent), tp.t.compareID(e.id, d.id)) > 0 {
+			break
+		}
+		at++
+	}
+	for i := range tp.table {
+		if tp.table[i].parent >= at {
+			tp.table[i].parent++
+		}
+	}
+	tp.table = slices.Insert(tp.table, at, tableRecord{lba: d.at.lba, parent: parent, id: d.id})
+	return nil
+}
+
+// encodeTable is path table i.
+func (tp *treePatch) encodeTable(i int) []byte {
+	order := tableOrder(i)
+	var p []byte
+	for _, e := range tp.table {
+		p = append(p, byte(len(e.id)), 0)
+		p = order.AppendUint32(p, e.lba)
+		p = order.AppendUint16(p, uint16(e.parent+1))
+		p = append(p, e.id...)
+		if len(e.id)%2 == 1 {
+			p = append(p, 0)
+		}
+	}
+	return p
+}

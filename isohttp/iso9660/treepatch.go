@@ -1,0 +1,302 @@
+package iso9660
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// treePatch is what changes in one tree.
+type treePatch struct {
+	p     *patch
+	t     *Tree
+	root  *dirEdit
+	dirs  map[uint32]*dirEdit // of the base, by block
+	order []*dirEdit          // all, in the order in which they were met
+	table []tableRecord
+	ce    ceArea
+}
+
+// dirEdit is a directory that changes, or is looked at for it.
+type dirEdit struct {
+	ref    dirRef
+	data   *dirData // nil: made by the patch
+	logic  *dirEdit // the parent on the path
+	recs   []rec
+	grown  bool // records were added, removed, or changed their length
+	moved  bool
+	at     dirRef // where it is in the view
+	id     []byte // of one that is made
+	made   map[string]*dirEdit
+	prefix string // its path, for errors
+}
+
+// rec is a record of a directory and where it was.
+type rec struct {
+	b       record
+	off     int // in the base's directory, -1: new
+	changed bool
+}
+
+// apply changes the tree's directories as the targets say, and all that points to those that move.
+func (tp *treePatch) apply() error {
+	for _, t := range tp.p.targets {
+		if err := tp.target(t); err != nil {
+			return fmt.Errorf("/%s: %w", t.path, err)
+		}
+	}
+	var made bool
+	for _, d := range tp.order {
+		if err := tp.place(d); err != nil {
+			return err
+		}
+		made = made || d.data == nil
+	}
+	for i := 0; i < len(tp.order); i++ { // repoint may meet further directories
+		if d := tp.order[i]; d.moved {
+			if err := tp.repoint(d); err != nil {
+				return err
+			}
+		}
+	}
+	if made {
+		if err := tp.rebuildTables(); err != nil {
+			return err
+		}
+	}
+	for _, d := range tp.order {
+		tp.emit(d)
+	}
+	tp.ce.flush(tp.p)
+	return nil
+}
+
+func (tp *treePatch) target(t *target) error {
+	dir, base := path.Split(t.path)
+	d, err := tp.dir(dir)
+	if err != nil {
+		return err
+	}
+	if t.kind == opMkdir {
+		return tp.mkdir(d, t.path)
+	}
+	e, err := tp.findFile(d, base, t)
+	if err != nil {
+		return err
+	}
+	if t.kind == opHide {
+		if e != nil {
+			d.remove(e)
+		}
+		return nil
+	}
+	secs, err := t.body.sections(tp.t)
+	if err != nil {
+		return err
+	}
+	if e != nil {
+		return tp.replace(d, e, secs)
+	}
+	return tp.addFile(d, base, secs)
+}
+
+// dir returns the directory at a path, which ends in a slash or is empty.
+func (tp *treePatch) dir(name string) (*dirEdit, error) {
+	if tp.root == nil {
+		d, err := tp.load(tp.t.rootRef(), tp.t.rootRef())
+		if err != nil {
+			return nil, err
+		}
+		tp.root = d
+	}
+	d := tp.root
+	for part := range strings.SplitSeq(strings.TrimSuffix(name, "/"), "/") {
+		if part == "" {
+			continue
+		}
+		if next := d.made[part]; next != nil {
+			d = next
+			continue
+		}
+		if d.data == nil {
+			return nil, fmt.Errorf("directory %s: %w", name, fs.ErrNotExist)
+		}
+		e := tp.findDir(d.data, part)
+		if e == nil {
+			return nil, fmt.Errorf("directory %s%s: %w", d.prefix, part, fs.ErrNotExist)
+		}
+		next, err := tp.load(e.dir, d.ref)
+		if err != nil {
+			return nil, err
+		}
+		next.logic, next.prefix = d, d.prefix+part+"/"
+		d = next
+	}
+	return d, nil
+}
+
+// findDir finds a directory by its name, or by what the tree's naming makes of it.
+func (tp *treePatch) findDir(d *dirData, name string) *entry {
+	if e := tp.t.find(d, name); e != nil && e.isDir() {
+		return e
+	}
+	if tp.t.kind == RockRidge {
+		return nil
+	}
+	for i := range d.entries {
+		if e := &d.entries[i]; e.isDir() && tp.mangled(e.name, name) {
+			return e
+		}
+	}
+	return nil
+}
+
+// mangled tells whether a name may be what a mastering tool made of the other: cut and with characters replaced.
+func (tp *treePatch) mangled(have, name string) bool {
+	if tp.t.kind == Joliet {
+		for _, n := range []int{64, 103} {
+			if have == string(ucs2String(jolietID(name, true, style{longest: 2*n + 2*(n-64)}))) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, short := range []bool{true, false} {
+		if strings.EqualFold(have, strings.TrimSuffix(plainName(name, true, style{short: short}), ".")) {
+			return true
+		}
+	}
+	return false
+}
+
+// findFile finds the file in this tree: by its name, or, where names are cut or made up, by its extents.
+func (tp *treePatch) findFile(d *dirEdit, name string, t *target) (*entry, error) {
+	if d.data == nil {
+		return nil, nil
+	}
+	if e := tp.t.find(d.data, name); e != nil {
+		if e.isDir() {
+			return nil, errIsDir
+		}
+		return e, nil
+	}
+	if t.base == nil || t.base.size == 0 || tp.t.kind == RockRidge {
+		return nil, nil
+	}
+	want, err := tp.p.img.best.extents(t.base)
+	if err != nil {
+		return nil, err
+	}
+	for i := range d.data.entries {
+		e := &d.data.entries[i]
+		if e.isDir() || e.size != t.base.size {
+			continue
+		}
+		got, err := tp.t.extents(e)
+		if err == nil && slices.Equal(got, want) && tp.ours(e, t) {
+			return e, nil
+		}
+	}
+	return nil, nil
+}
+
+// ours tells whether the entry's name is no other file's of the best tree.
+func (tp *treePatch) ours(e *entry, t *target) bool {
+	_, err := tp.p.img.best.walk(path.Join(path.Dir(t.path), e.name), false)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// load returns the directory at a place of the base.
+func (tp *treePatch) load(ref, parent dirRef) (*dirEdit, error) {
+	if d := tp.dirs[ref.lba]; d != nil {
+		return d, nil
+	}
+	data, err := tp.t.list(ref, parent)
+	if err != nil {
+		return nil, err
+	}
+	d := &dirEdit{ref: ref, data: data, at: ref, recs: make([]rec, 0, len(data.entries)+8)}
+	err = eachRecord(data.raw, func(off int, r record) error {
+		d.recs = append(d.recs, rec{b: r, off: off})
+		return nil
+	})
+	tp.dirs[ref.lba] = d
+	tp.order = append(tp.order, d)
+	return d, err
+}
+
+// index is the place of the entry's first record.
+func (d *dirEdit) index(e *entry) (i, n int) {
+	i = slices.IndexFunc(d.recs, func(r rec) bool { return r.off == e.off })
+	return i, max(1, len(e.more))
+}
+
+func (d *dirEdit) remove(e *entry) {
+	i, n := d.index(e)
+	d.recs = slices.Delete(d.recs, i, i+n)
+	d.grown = true
+}
+
+// replace points the file's records at its new content. Each keeps what else it says; of a file of several sections the
+// last record's fields are those that count.
+func (tp *treePatch) replace(d *dirEdit, e *entry, secs []section) error {
+	if e.zisofs || e.rec.interleaved() {
+		return fmt.Errorf("%w: the file is compressed with zisofs or interleaved", ErrUnsupported)
+	}
+	i, n := d.index(e)
+	recs := make([]rec, len(secs))
+	for k, s := range secs {
+		from := d.recs[i+min(k, n-1)]
+		if k == len(secs)-1 {
+			from.b = d.recs[i+n-1].b
+		}
+		b := bytes.Clone(from.b)
+		recs[k] = rec{b: b, off: from.off, changed: true}
+		if k >= n {
+			recs[k].off = -1
+		}
+		if err := tp.point(b, s, k < len(secs)-1); err != nil {
+			return err
+		}
+	}
+	if len(secs) == n && len(recs[n-1].b) == len(d.recs[i+n-1].b) {
+		copy(d.recs[i:], recs)
+		return nil
+	}
+	d.recs = slices.Replace(d.recs, i, i+n, recs...)
+	d.grown = true
+	return nil
+}
+
+// point makes a file's record name an extent. Serial numbers (RRIP 1.12) are renewed: equal ones mean hard links.
+func (tp *treePatch) point(r record, s section, more bool) error {
+	r.setExtent(s.lba, s.len)
+	r[1] = 0
+	r[25] &^= flagMultiExtent
+	if more {
+		r[25] |= flagMultiExtent
+	}
+	if !tp.t.susp {
+		return nil
+	}
+	return tp.t.fields(r, func(f field) error {
+		if f.sig() == "PX" && len(f.b) >= 44 && f.inRecord >= 0 {
+			putBoth32(r[f.inRecord+36:], s.lba)
+		}
+		return nil
+	})
+}
+
+// insert puts new records where the order of identifiers wants them.
+func (tp *treePatch) insert(d *dirEdit, recs ...rec) {
+	i := 2
+	for i < len(d.recs) && tp.t.compareID(d.recs[i].b.id(), recs[0].b.id()) <= 0 {
+		i++
+	}
+	d.recs = slices.Insert(d.recs, i, recs...)
+	d.grown = true
+}
