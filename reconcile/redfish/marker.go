@@ -1,0 +1,252 @@
+package redfish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// MarkerReason says why a marker is not where it should be.
+type MarkerReason string
+
+const (
+	// MarkerMissing: the machine has no property for it.
+	MarkerMissing MarkerReason = "missing"
+	// MarkerReadOnly: the BMC refuses to write the property.
+	MarkerReadOnly MarkerReason = "read-only"
+	// MarkerFull: it was cut, or refused for its length.
+	MarkerFull MarkerReason = "full"
+	// MarkerStaged: the BMC holds it back until the next reset. [Client.Observe]
+	// shows it as pending, so other runs see it all the same.
+	MarkerStaged MarkerReason = "staged"
+	// MarkerLost: it was accepted, and reading shows something else.
+	MarkerLost MarkerReason = "lost"
+)
+
+// MarkerError is what [Client.SetMarker] returns when reading back did not show
+// what was written. It matches [ErrMarker].
+type MarkerError struct {
+	Reason MarkerReason
+	Where  string // URI of the resource
+	Wrote  string
+	Read   string // what is there instead
+	Err    error  // the BMC's refusal, if there was one
+}
+
+func (e *MarkerError) Error() string {
+	s := fmt.Sprintf("writing marker %q to AssetTag of %s: ", e.Wrote, e.Where)
+	switch e.Reason {
+	case MarkerMissing:
+		s = "writing marker: neither the system nor its chassis has an AssetTag"
+	case MarkerReadOnly:
+		s += "read-only; unlock it (BIOS asset tag protection, lockdown mode, licence, privilege of the account)"
+	case MarkerFull:
+		s += fmt.Sprintf("does not fit, reads %q", clean(e.Read, nil))
+	case MarkerStaged:
+		s += "staged until the next reset"
+	default:
+		s += fmt.Sprintf("lost, reads %q", clean(e.Read, nil))
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Is makes every MarkerError match ErrMarker.
+func (e *MarkerError) Is(target error) bool { return target == ErrMarker }
+
+// Unwrap gives the BMC's refusal.
+func (e *MarkerError) Unwrap() error { return e.Err }
+
+// SetMarker writes tag where this machine keeps its marker (see [Tag]) and
+// returns when reading back shows exactly it. Whether what is there may be
+// overwritten is the caller's decision. tag is printable ASCII, at most 63
+// characters (DCMI's limit; 32 fit everywhere); "" clears the property.
+//
+// Failures to store it are *[MarkerError]; others (no login, no answer) are not.
+func (c *Client) SetMarker(ctx context.Context, tag string) error {
+	if len(tag) > 63 || strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' || r > '~' }) || strings.TrimSpace(tag) != tag {
+		return fmt.Errorf("writing marker %q: want at most 63 printable ASCII characters without spaces around", clean(tag, nil))
+	}
+	end, err := c.ready(ctx)
+	if err != nil {
+		return fmt.Errorf("writing marker: %w", err)
+	}
+	defer end()
+	m, err := c.readMarker(ctx)
+	if err != nil {
+		return fmt.Errorf("writing marker: %w", err)
+	}
+	switch {
+	case !m.tag.Present:
+		return &MarkerError{Reason: MarkerMissing, Wrote: tag}
+	case m.tag.Value == tag && !m.tag.Pending:
+		return nil
+	}
+	err = c.writeMarker(ctx, m, tag)
+	var me *MarkerError
+	if err != nil && !errors.As(err, &me) {
+		return fmt.Errorf("writing marker: %w", err)
+	}
+	return err
+}
+
+// markerPlace is the marker as read, and the resource it is written to.
+type markerPlace struct {
+	tag      Tag
+	uri      string
+	settings string // resource that stages AssetTag, or ""
+}
+
+func (c *Client) readMarker(ctx context.Context) (markerPlace, error) {
+	l := c.Locations
+	v := &view{}
+	var err error
+	if v.system, err = c.readSystem(ctx); err != nil {
+		return markerPlace{}, err
+	}
+	m := markerPlace{uri: l.System}
+	switch {
+	case v.system.AssetTag.Present && l.SettingsTag:
+		m.settings = l.Settings
+		v.settings = &systemResource{URI: l.Settings}
+		if _, err := c.get(ctx, l.Settings, v.settings); err != nil && status(err) != http.StatusNotFound {
+			return markerPlace{}, err
+		}
+	case !v.system.AssetTag.Present && l.ChassisTag:
+		m.uri = l.Chassis
+		v.chassis = &chassisResource{URI: l.Chassis}
+		if _, err := c.get(ctx, l.Chassis, v.chassis); err != nil {
+			return markerPlace{}, err
+		}
+	}
+	m.tag = tagOf(v)
+	return m, nil
+}
+
+// writeMarker writes and reads back. A refusal that sends us to the settings
+// resource (AMI: OperationSupportedInFutureStateURI; iDRAC10) is followed.
+func (c *Client) writeMarker(ctx context.Context, m markerPlace, tag string) error {
+	places := []string{m.uri}
+	if m.settings != "" {
+		places = append(places, m.settings)
+	}
+	for i, uri := range places {
+		refusal, err := c.tryMarker(ctx, uri, tag)
+		if err != nil {
+			return err
+		}
+		now, err := c.awaitMarker(ctx, tag, refusal)
+		if err != nil {
+			return errors.Join(refusal, err)
+		}
+		if now.tag.Value == tag && !now.tag.Pending {
+			return nil
+		}
+		me := judgeMarker(now, m, tag, refusal)
+		me.Where = uri
+		if me.Reason == MarkerReadOnly && i+1 < len(places) {
+			continue
+		}
+		return me
+	}
+	return nil // not reached: the last place returns
+}
+
+// tryMarker sends the PATCH, again if the BMC is busy. The first result is the
+// BMC's refusal, also one hidden in an answer of success; the second is an
+// error that ends it.
+func (c *Client) tryMarker(ctx context.Context, uri, tag string) (refusal, fatal error) {
+	for attempt := 1; ; attempt++ {
+		r, err := c.patch(ctx, uri, map[string]any{"AssetTag": tag})
+		if err == nil {
+			return hiddenRefusal(uri, r, c.secrets()), nil
+		}
+		e := asError(err)
+		busy := worthRepeating(err) || e != nil && (stateRefusal(e) || e.Status >= 500)
+		switch {
+		case ctx.Err() != nil, errors.Is(err, ErrAuth), errors.Is(err, ErrTLS), errors.Is(err, ErrForeign):
+			return nil, err
+		case !busy && e == nil:
+			return nil, err
+		case !busy || attempt == 4:
+			return err, nil
+		}
+		if err := sleep(ctx, max(3*time.Second, pauseAsked(err))); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// hiddenRefusal finds a refused property in an answer of 200 (DSP0266 8.6.1).
+func hiddenRefusal(uri string, r *response, secrets []string) error {
+	e := newError(http.MethodPatch, uri, r, secrets)
+	if e.says(readOnlyIDs...) || e.says(lengthIDs...) {
+		return e
+	}
+	return nil
+}
+
+var (
+	readOnlyIDs = []string{"PropertyNotWritable", "PropertyNotWritableOrUnknown", "PropertyNotUpdated", "PropertyUnknown", "InsufficientPrivilege",
+		"ActionNotSupported", "PropertyNotModified", "OperationNotAllowed", "OperationSupportedInFutureStateURI", "ReadOnlyAttribute"}
+	lengthIDs = []string{"StringValueTooLong", "PropertyValueOutOfRange", "PropertyValueFormatError", "PropertyValueTypeError",
+		"PropertyValueNotInList", "PropertyValueIncorrect", "PropertyValueError"}
+)
+
+// awaitMarker reads until the tag is there. After a refusal one read is enough.
+// A tag that shows up is read a second time: some BMCs answer from a cache that
+// the next refresh throws away.
+func (c *Client) awaitMarker(ctx context.Context, tag string, refusal error) (markerPlace, error) {
+	deadline := time.Now().Add(c.Timing.Setting)
+	seen := false
+	for {
+		m, err := c.readMarker(ctx)
+		if err != nil && (permanent(err) || ctx.Err() != nil || !time.Now().Before(deadline)) {
+			return m, err
+		}
+		if err == nil {
+			here := m.tag.Value == tag && !m.tag.Pending
+			if here && seen || refusal != nil && !here || m.tag.Pending && m.tag.Value == tag {
+				return m, nil
+			}
+			if seen = here; !seen && !time.Now().Before(deadline) {
+				return m, nil
+			}
+		}
+		if err := sleep(ctx, c.Timing.Poll); err != nil {
+			return m, err
+		}
+	}
+}
+
+// judgeMarker says what went wrong.
+func judgeMarker(now, before markerPlace, tag string, refusal error) *MarkerError {
+	me := &MarkerError{Reason: MarkerLost, Wrote: tag, Read: now.tag.Value, Err: refusal}
+	e := asError(refusal)
+	switch {
+	case now.tag.Value == tag && now.tag.Pending:
+		me.Reason, me.Err = MarkerStaged, nil
+	case now.tag.Value != "" && len(now.tag.Value) < len(tag) && strings.HasPrefix(tag, now.tag.Value):
+		me.Reason = MarkerFull
+	case e != nil && tooLong(e):
+		me.Reason = MarkerFull
+	case e != nil && e.Status < 500:
+		me.Reason = MarkerReadOnly
+	case e == nil && refusal == nil && now.tag.Value == before.tag.Value:
+		me.Reason = MarkerReadOnly
+		me.Err = ErrNoEffect
+	}
+	return me
+}
+
+func tooLong(e *Error) bool {
+	return e.says(lengthIDs...) && !e.says(readOnlyIDs...) ||
+		slices.ContainsFunc([]string{"length", "too long", "exceed", "characters"},
+			func(w string) bool { return strings.Contains(strings.ToLower(e.Message), w) })
+}

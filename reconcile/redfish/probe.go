@@ -1,0 +1,170 @@
+package redfish
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Report is what [Client.Probe] found: what this BMC is, which rules apply to
+// it, and what will not work and why.
+type Report struct {
+	System    *System   `json:"system"`
+	Vendor    string    `json:"vendor"`
+	Profile   string    `json:"profile"`
+	Forced    bool      `json:"forced"` // the profile was chosen by Client.Profile
+	Tier      Tier      `json:"tier"`
+	Rules     []Rule    `json:"rules,omitempty"`
+	Abilities []Ability `json:"abilities"`
+}
+
+// Ability is one thing that an installation needs.
+type Ability struct {
+	Name string `json:"name"` // "power", "media", "boot", "marker", "identity", "firmware"
+	OK   bool   `json:"ok"`
+	// How it will be done, or why it will not work and what to do about it.
+	Text string `json:"text"`
+}
+
+// Usable reports whether nothing stands against an installation.
+func (r *Report) Usable() bool {
+	return !slices.ContainsFunc(r.Abilities, func(a Ability) bool { return !a.OK && a.Name != "firmware" })
+}
+
+// Probe looks closely at the BMC with GETs alone. It always discovers anew.
+// What only a write can show (a licence, a lockdown mode, a read-only marker)
+// it cannot tell; it says so where a vendor is known for it.
+func (c *Client) Probe(ctx context.Context) (*Report, error) {
+	end, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	before := c.sent.Load()
+	v, err := c.discover(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("probing: %w", err)
+	}
+	c.keepResetTypes(v.system)
+	p := c.profile()
+	r := &Report{Vendor: c.Locations.Vendor, Profile: p.name, Forced: c.Profile != "", Tier: p.tier, Rules: p.rules}
+	if p.tier == TierRefused {
+		r.add("support", false, "%s", p.refusal)
+	}
+	r.identity(v)
+	c.probePower(ctx, r, v.system)
+	c.probeMedia(r)
+	c.probeBoot(r, v)
+	c.probeMarker(r, v)
+	r.firmware(p, c.Locations)
+	r.System = c.describe(v)
+	r.System.Requests = int(c.sent.Load() - before)
+	return r, nil
+}
+
+func (r *Report) add(name string, ok bool, format string, args ...any) {
+	r.Abilities = append(r.Abilities, Ability{name, ok, fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) identity(v *view) {
+	var ids []string
+	for _, id := range []struct {
+		name string
+		of   text
+	}{{"serial number", v.system.SerialNumber}, {"SKU", v.system.SKU}, {"UUID", v.system.UUID}} {
+		if identity(id.of) != "" {
+			ids = append(ids, id.name)
+		}
+	}
+	if v.chassis != nil && identity(v.chassis.SerialNumber) != "" {
+		ids = append(ids, "chassis serial number")
+	}
+	if len(ids) == 0 {
+		r.add("identity", false, "the BMC knows no serial number, SKU or UUID; NetBox cannot be checked against it")
+		return
+	}
+	r.add("identity", true, "by %s", strings.Join(ids, ", "))
+}
+
+func (c *Client) probePower(ctx context.Context, r *Report, sys *systemResource) {
+	if sys.Actions.Reset.Target == "" {
+		r.add("power", false, "%s has no Reset action", sys.URI)
+		return
+	}
+	var kinds []string
+	for _, want := range []Power{On, Off} {
+		kind, err := c.resetType(ctx, want)
+		if err != nil {
+			r.add("power", false, "%v", err)
+			return
+		}
+		kinds = append(kinds, kind)
+	}
+	r.add("power", true, "reset types %s", strings.Join(kinds, " and "))
+}
+
+func (c *Client) probeMedia(r *Report) {
+	l, p := c.Locations, c.profile()
+	switch {
+	case p.tier == TierRefused:
+		r.add("media", false, "refused, see support")
+	case len(l.Slots) > 0:
+		r.add("media", true, "%d slots, %s first; URLs by %s", len(l.Slots), l.Slots[0], strings.Join(p.schemes, " or "))
+	case l.EnableMedia != "":
+		r.add("media", true, "no slots yet; they appear once remote media is enabled, which an installation does by %s", l.EnableMedia)
+	case len(l.ProxySlots) > 0:
+		r.add("media", false, "slots %s can only be used from a browser: they have no InsertMedia", strings.Join(l.ProxySlots, ", "))
+	case len(l.Media) == 0:
+		r.add("media", false, "neither the system nor its manager has virtual media; a licence or a newer firmware may bring it")
+	default:
+		r.add("media", false, "no CD or DVD slot in %s; a licence, or attaching virtual media in the BMC's settings, may bring one",
+			strings.Join(l.Media, ", "))
+	}
+}
+
+func (c *Client) probeBoot(r *Report, v *view) {
+	var places []bootPlace
+	for _, s := range []*systemResource{v.system, v.settings} {
+		if s != nil && s.Boot != nil && overridable(s.Boot) {
+			places = append(places, bootPlace{s.URI, s.Boot})
+		}
+	}
+	if len(places) == 0 {
+		r.add("boot", false, "%s has no boot override", v.system.URI)
+		return
+	}
+	target, err := c.bootTarget(places)
+	if err != nil {
+		r.add("boot", false, "%v", err)
+		return
+	}
+	r.add("boot", true, "once from %s", target)
+}
+
+func (c *Client) probeMarker(r *Report, v *view) {
+	tag := tagOf(v)
+	switch {
+	case !tag.Present:
+		r.add("marker", false, "neither the system nor its chassis has an AssetTag; machines without one cannot be kept")
+	case tag.Where == WhereChassis:
+		r.add("marker", true, "AssetTag of %s, reads %q", c.Locations.Chassis, clean(tag.Value, nil))
+	case c.Locations.SettingsTag:
+		r.add("marker", true, "AssetTag of %s, may be staged in %s, reads %q", v.system.URI, c.Locations.Settings, clean(tag.Value, nil))
+	default:
+		r.add("marker", true, "AssetTag of %s, reads %q", v.system.URI, clean(tag.Value, nil))
+	}
+}
+
+func (r *Report) firmware(p *profile, l *Locations) {
+	ok := true
+	for _, f := range p.flaws {
+		if f.applies(l.ManagerModel, l.Firmware) {
+			r.add("firmware", false, "%s %s (%s)", l.Firmware, f.text, f.source)
+			ok = false
+		}
+	}
+	if ok {
+		r.add("firmware", true, "%s %s", l.ManagerModel, l.Firmware)
+	}
+}
