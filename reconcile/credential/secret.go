@@ -1,5 +1,3 @@
-// Package credential finds logins and secrets by name, when they are needed,
-// and keeps them from being shown: a fleet holds names, never values.
 package credential
 
 import (
@@ -8,32 +6,47 @@ import (
 	"log/slog"
 )
 
-// A Secret is text that must not be shown. Every way of printing it, in
-// whatever structure it stands, gives "[secret]"; only Reveal gives its value.
+// redacted is what a secret looks like wherever it is printed.
+const redacted = "[secret]"
+
+// A Secret is a string that is not printed: every verb of package fmt, JSON,
+// text encoding and package log/slog give "[secret]". Only [Secret.Reveal]
+// gives its value.
+//
+// Two things are out of its reach. Package fmt prints unexported fields as they
+// are, and also a struct behind a pointer inside of a value that is printed
+// with a verb that does not fit, such as %s. So keep secrets in exported
+// fields, and print no structs that hold them. A Secret must not be the key of
+// a map.
 type Secret string
 
-const hidden = "[secret]"
-
-// Reveal returns the value, for the one place that needs it.
+// Reveal returns the secret's value. Call it where the value is used, and
+// nowhere before.
 func (s Secret) Reveal() string { return string(s) }
 
 // String returns "[secret]".
-func (Secret) String() string { return hidden }
+func (s Secret) String() string { return redacted }
 
 // GoString returns "[secret]".
-func (Secret) GoString() string { return hidden }
+func (s Secret) GoString() string { return redacted }
 
-// Format prints "[secret]" whatever the verb.
-func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
+// Format implements [fmt.Formatter]: every verb prints "[secret]".
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// LogValue logs "[secret]".
-func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+// LogValue implements [slog.LogValuer].
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText encodes "[secret]", as JSON too.
-func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+// MarshalText implements [encoding.TextMarshaler].
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// A Login is what a BMC is spoken to with.
+// MarshalJSON implements [encoding/json.Marshaler].
+func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// A Login is a user name and its password.
 type Login struct {
 	Username string
 	Password Secret
 }
+
+// Format implements [fmt.Formatter]: every verb prints "{Username [secret]}".
+func (l Login) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "{"+l.Username+" "+redacted+"}") }
