@@ -8,16 +8,12 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/metalcue/metalcue/isohttp/iso9660"
 )
 
-// Piece is a run of a view's bytes: Len bytes at Off, either those of the base
-// image at BaseOff, or Data.
-type Piece struct {
-	Off, Len int64
-	Base     bool
-	BaseOff  int64
-	Data     []byte
-}
+// Piece is a run of a view's bytes.
+type Piece = iso9660.Piece
 
 // View is what a medium serves: an immutable image, made of pieces that follow
 // each other without gaps from 0 to Size. *iso9660.View is one.
