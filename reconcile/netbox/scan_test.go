@@ -2,6 +2,7 @@ package netbox_test
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -243,27 +244,27 @@ func TestScanRetries(t *testing.T) {
 func TestScanRefusals(t *testing.T) {
 	tests := []struct {
 		name   string
-		server netboxtest.Server
-		client netbox.Client
+		server *netboxtest.Server
+		client *netbox.Client
 		scope  netbox.Scope
 		text   string
 		auth   bool
 	}{
-		{name: "wrong token", server: netboxtest.Server{Token: "x"}, text: "GET /api/status/: 403 Forbidden: Invalid v1 token (check the token and its permissions)", auth: true},
-		{name: "no permission", server: netboxtest.Server{Deny: []string{"dcim/devices"}}, text: "GET /api/dcim/devices/: 403 Forbidden: You do not have permission", auth: true},
+		{name: "wrong token", server: &netboxtest.Server{Token: "x"}, text: "GET /api/status/: 403 Forbidden: Invalid v1 token (check the token and its permissions)", auth: true},
+		{name: "no permission", server: &netboxtest.Server{Deny: []string{"dcim/devices"}}, text: "GET /api/dcim/devices/: 403 Forbidden: You do not have permission", auth: true},
 		{name: "unknown tag", scope: netbox.Scope{Tag: "nope"}, text: `NetBox has no tag "nope": create it or correct policy.netbox.scope.tag`},
 		{name: "unknown site", scope: netbox.Scope{Site: "mars"}, text: `NetBox has no site "mars": create it or correct policy.netbox.scope.site`},
-		{name: "no token", client: netbox.Client{URL: "https://x", Token: " \n"}, text: "no API token"},
-		{name: "two lines", client: netbox.Client{URL: "https://x", Token: "a\nb"}, text: "characters that no token has"},
-		{name: "no scheme", client: netbox.Client{URL: "netbox.example.net", Token: token}, text: "not of the form https://host"},
-		{name: "user in URL", client: netbox.Client{URL: "https://me:secret@netbox", Token: token}, text: "holds a user"},
-		{name: "no CA file", client: netbox.Client{URL: "https://x", Token: token, CAFile: "testdata/none.pem"}, text: "reading the CA file"},
+		{name: "no token", client: &netbox.Client{URL: "https://x", Token: " \n"}, text: "no API token"},
+		{name: "two lines", client: &netbox.Client{URL: "https://x", Token: "a\nb"}, text: "characters that no token has"},
+		{name: "no scheme", client: &netbox.Client{URL: "netbox.example.net", Token: token}, text: "not of the form https://host"},
+		{name: "user in URL", client: &netbox.Client{URL: "https://me:secret@netbox", Token: token}, text: "holds a user"},
+		{name: "no CA file", client: &netbox.Client{URL: "https://x", Token: token, CAFile: "testdata/none.pem"}, text: "reading the CA file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := &tt.client
-			if c.URL == "" {
-				c = client(&tt.server)
+			c := tt.client
+			if c == nil {
+				c = client(stdcmp.Or(tt.server, &netboxtest.Server{}))
 			}
 			s, err := c.Scan(t.Context(), tt.scope, nil)
 			if s != nil || err == nil || !strings.Contains(err.Error(), tt.text) {
