@@ -240,3 +240,12 @@ func stockISO(t testing.TB) []byte {
 	}
 	return img
 }
+
+// text is a body as JSON.
+func text(o object) string {
+	raw, err := json.Marshal(o)
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}

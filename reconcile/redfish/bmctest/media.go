@@ -88,7 +88,7 @@ func (b *BMC) slotBody(s *slot, uri string) object {
 		if s.canInsert {
 			actions["#VirtualMedia.InsertMedia"] = object{"target": uri + "/Actions/VirtualMedia.InsertMedia"}
 		}
-		if s.canEject && (s.inserted || !b.q.EjectOnlyInserted) {
+		if s.canEject && (s.inserted || !b.q.EjectHidden) {
 			actions["#VirtualMedia.EjectMedia"] = object{"target": uri + "/Actions/VirtualMedia.EjectMedia"}
 		}
 		o["Actions"] = actions

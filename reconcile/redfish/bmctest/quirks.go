@@ -50,7 +50,8 @@ type Quirks struct {
 	MaxURL             int           // longest image URL; 0 means 255
 	NeedISOSuffix      bool          // an image URL must end in .iso
 	EjectNeedsBody     bool          // EjectMedia without a JSON body is refused with 400
-	EjectOnlyInserted  bool          // EjectMedia is offered only while a medium is inserted, and is refused otherwise
+	EjectOnlyInserted  bool          // EjectMedia of an empty drive is refused with 400
+	EjectHidden        bool          // an empty drive does not offer EjectMedia
 	KeepsImage         bool          // Image keeps its value after an eject; only ConnectedVia tells
 	InsertByTask       bool          // InsertMedia answers 202; the medium is there InsertLag later
 	InsertLag          time.Duration // from an accepted insert until the medium is inserted

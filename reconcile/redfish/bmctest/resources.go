@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 )
 
@@ -50,11 +51,14 @@ func (b *BMC) route() {
 	managers := []string{s.managerURI()}
 	b.routes[s.managerURI()] = &route{get: b.managerBody}
 	b.routes[s.managerURI()+"/Actions/Manager.Reset"] = &route{post: b.resetManager}
-	for uri, body := range s.others {
+	for _, uri := range slices.Sorted(maps.Keys(s.others)) {
+		body := s.others[uri]
 		b.routes[uri] = &route{get: func() object { return maps.Clone(body) }}
 		switch path.Dir(uri) {
 		case rootURI + "/Systems":
 			systems = append(systems, uri)
+		case rootURI + "/Chassis":
+			chassis = append(chassis, uri)
 		case rootURI + "/Managers":
 			managers = append(managers, uri)
 		}
@@ -158,7 +162,7 @@ func (b *BMC) progress() string {
 func (b *BMC) chassisBody(c chassisShape) object {
 	o := object{
 		"@odata.id": rootURI + "/Chassis/" + c.id, "@odata.type": "#Chassis." + b.shape.chassisType + ".Chassis", "Id": c.id, "Name": "Computer System Chassis",
-		"ChassisType": "RackMount", "Manufacturer": b.shape.manufacturer, "Model": b.Model, "SerialNumber": b.ChassisSerial,
+		"ChassisType": "RackMount", "Manufacturer": b.shape.manufacturer, "Model": b.Model, "SerialNumber": b.ChassisSerial, "SKU": b.SKU, "UUID": b.UUID,
 		"Links": object{"ManagedBy": []any{ref(b.shape.managerURI())}},
 	}
 	if c.ofSystem {
@@ -182,7 +186,7 @@ func (b *BMC) managerBody() object {
 	uri := s.managerURI()
 	o := object{
 		"@odata.id": uri, "@odata.type": "#Manager." + s.managerType + ".Manager", "Id": s.manager, "Name": "Manager",
-		"ManagerType": "BMC", "Model": s.managerModel, "FirmwareVersion": s.firmware,
+		"ManagerType": "BMC", "Model": s.managerModel, "FirmwareVersion": s.firmware, "UUID": b.UUID, "PowerState": "On",
 		"Links": object{
 			"ManagerForServers": []any{ref(s.systemURI())},
 			"ManagerForChassis": []any{ref(rootURI + "/Chassis/" + s.linkedChassis())},

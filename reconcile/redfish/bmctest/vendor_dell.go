@@ -72,6 +72,9 @@ func addDell(b *BMC, kind string, o object) {
 		o["Oem"] = object{"Dell": object{"@odata.type": "#DellServiceRoot.v1_0_0.DellServiceRoot", "ServiceTag": b.SKU}}
 	}
 	if kind == "settings" {
+		if boot := o["Boot"].(object); boot["BootSourceOverrideMode"] == nil {
+			boot["BootSourceOverrideMode"] = nil
+		}
 		o["@Redfish.SettingsApplyTime"] = object{"@odata.type": "#Settings.v1_3_5.PreferredApplyTime", "ApplyTime": "OnReset"}
 	}
 	if kind == "media" && strings.Contains(o["@odata.id"].(string), "/Managers/") {

@@ -20,9 +20,9 @@ func dgxShape() shape {
 		settings: "SD", settingsID: "DGX", settingsName: "System", settingsBoot: true, settingsTag: true, settingsTagShown: true,
 		etags: true, noContent: true,
 		messages: map[string]string{"OperationSupportedInFutureStateURI": "Ami.1.0.OperationSupportedInFutureStateURI"},
-		drop:     map[string][]string{"system": {"BootProgress"}},
+		drop:     map[string][]string{"system": {"BootProgress"}, "chassis": {"UUID"}},
 		add:      addDGX,
-		others:   baseboard(),
+		others:   baseboard(rootURI+"/Chassis/HGX_BMC_0", object{"UUID": "00000000-0000-4000-8000-0000000000b5"}),
 	}
 	s.managerMedia = s.managerURI() + "/VirtualMedia"
 	for _, id := range []string{"CD1", "CD2"} {
@@ -36,6 +36,7 @@ func addDGX(b *BMC, kind string, o object) {
 	switch kind {
 	case "manager":
 		o["Links"] = object{"ManagerInChassis": ref(rootURI + "/Chassis/DGX")}
+		delete(o["Actions"].(object)["#Manager.Reset"].(object), "ResetType@Redfish.AllowableValues")
 		o["Actions"].(object)["Oem"] = object{"#AMIVirtualMedia.EnableRMedia": object{
 			"target": b.shape.managerURI() + "/Actions/Oem/AMIVirtualMedia.EnableRMedia",
 		}}

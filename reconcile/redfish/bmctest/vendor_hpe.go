@@ -31,17 +31,16 @@ func hpeShape(v Vendor) shape {
 		},
 		drop: map[string][]string{
 			"system": {"BootProgress"},
-			"media":  {"ImageName", "TransferMethod", "TransferProtocolType", "UserName"},
+			"media":  {"TransferMethod", "UserName"}, "chassis": {"UUID"}, "manager": {"PowerState"},
 		},
 		add: addHPE,
 	}
-	media := s.drop["media"]
 	switch v {
 	case ILO4:
 		s.version, s.firmware, s.managerModel, s.product, s.model = "1.0.0", "iLO 4 v2.82", "iLO 4", "ProLiant DL360 Gen9", "ProLiant DL360 Gen9"
 		s.rootType, s.systemType, s.managerType, s.mediaType, s.oem = "v1_0_0", "v1_2_0", "v1_0_0", "v1_0_0", "Hp"
 		s.vendor, s.manufacturer = "", "HP"
-		s.drop = map[string][]string{"root": {"Vendor", "Product"}, "system": {"BootProgress"}, "media": media}
+		s.drop["root"] = []string{"Vendor", "Product"}
 		for i := range s.slots {
 			s.slots[i].canInsert, s.slots[i].canEject = false, false
 		}
@@ -49,13 +48,13 @@ func hpeShape(v Vendor) shape {
 		s.firmware, s.managerModel, s.product, s.model = "iLO 6 v1.66", "iLO 6", "ProLiant DL380a Gen11", "ProLiant DL380a Gen11"
 		s.rootType, s.systemType, s.chassisType, s.managerType = "v1_13_0", "v1_18_0", "v1_25_1", "v1_19_1"
 		s.bios, s.sku = "U58 v2.44 (01/17/2025)", "P54903-B21"
-		s.drop = map[string][]string{"media": media}
+		delete(s.drop, "system")
 	case ILO7:
 		s.firmware, s.managerModel = "1.13.01 May 13 2025", "iLO 7"
 		s.product, s.model = "HPE ProLiant Compute DL380a Gen12", "HPE ProLiant Compute DL380a Gen12"
 		s.rootType, s.systemType, s.chassisType, s.managerType = "v1_13_0", "v1_18_0", "v1_23_0", "v1_19_1"
 		s.bios, s.sku = "U72 v1.34 (04/18/2025)", "P76706-B21"
-		s.drop = map[string][]string{"media": media}
+		delete(s.drop, "system")
 	}
 	return s
 }
@@ -72,6 +71,11 @@ func addHPE(b *BMC, kind string, o object) {
 			state = "InPost"
 		}
 		o["Oem"] = object{b.shape.oem: object{"@odata.type": "#HpeComputerSystemExt.v2_12_0.HpeComputerSystemExt", "PostState": state}}
+	case "media":
+		if o["Inserted"] == false {
+			delete(o, "ImageName")
+			delete(o, "TransferProtocolType")
+		}
 	case "root":
 		o["Oem"] = object{b.shape.oem: object{"Manager": []any{object{"ManagerType": b.shape.managerModel, "ManagerFirmwareVersion": strings.TrimPrefix(b.shape.firmware, b.shape.managerModel+" v")}}}}
 	}

@@ -1,6 +1,8 @@
 package bmctest
 
 import (
+	"maps"
+	"path"
 	"strings"
 	"time"
 )
@@ -21,7 +23,7 @@ func openbmcShape(v Vendor) shape {
 		noContent: true,
 		drop: map[string][]string{
 			"root": {"Product"}, "system": {"HostName", "SKU", "EthernetInterfaces"},
-			"media": {"ImageName", "TransferProtocolType", "UserName"},
+			"media": {"ImageName", "TransferProtocolType", "UserName"}, "chassis": {"SKU", "UUID"},
 		},
 		add: addOpenBMC,
 	}
@@ -37,7 +39,7 @@ func openbmcShape(v Vendor) shape {
 		nvidiaBoard(&s)
 		s.vendor, s.product, s.firmware, s.managerType = "Supermicro", "GB NVL", "70.01.00.09", "v1_15_0"
 		s.manufacturer, s.model = "Supermicro", "GB NVL"
-		s.resetInfo = true
+		s.others[rootURI+"/Systems/HGX_Baseboard_0"]["UUID"] = "00000000-0000-4000-8000-0000000000b5"
 		slots = []string{"Slot_0", "USB1", "USB2"}
 	}
 	s.managerMedia = s.managerURI() + "/VirtualMedia"
@@ -56,21 +58,30 @@ func nvidiaBoard(s *shape) {
 	s.settings, s.settingsID, s.settingsName, s.settingsBoot = "Settings", "Settings", "System_0 Pending Settings", true
 	s.chassis = []chassisShape{{id: "BMC_0", ofSystem: true}, {id: "Chassis_0", tag: true, ofSystem: true}}
 	s.drop["root"] = nil
-	s.others = baseboard()
+	s.others = baseboard(rootURI+"/Chassis/HGX_Chassis_0", object{"Model": "GB200 NVL", "SerialNumber": "HGX-0000001"})
 }
 
-// baseboard is the second system of NVIDIA boards, which has neither power nor boot.
-func baseboard() map[string]object {
+// baseboard is the second system of NVIDIA boards, which has neither power nor
+// boot; facts are what it tells of itself beyond that.
+func baseboard(chassis string, facts object) map[string]object {
 	system, manager := rootURI+"/Systems/HGX_Baseboard_0", rootURI+"/Managers/HGX_BMC_0"
+	board := object{
+		"@odata.id": system, "@odata.type": "#ComputerSystem.v1_22_0.ComputerSystem", "Id": "HGX_Baseboard_0", "Name": "HGX_Baseboard_0",
+		"Manufacturer": "NVIDIA", "SystemType": "Physical", "PowerState": "On",
+		"Links": object{"ManagedBy": []any{ref(manager)}, "Chassis": []any{ref(chassis)}},
+	}
+	maps.Copy(board, facts)
 	return map[string]object{
-		system: {
-			"@odata.id": system, "@odata.type": "#ComputerSystem.v1_22_0.ComputerSystem", "Id": "HGX_Baseboard_0", "Name": "HGX_Baseboard_0",
-			"Manufacturer": "NVIDIA", "SystemType": "Physical", "PowerState": "On",
-			"Links": object{"ManagedBy": []any{ref(manager)}},
-		},
+		system: board,
 		manager: {
 			"@odata.id": manager, "@odata.type": "#Manager.v1_14_0.Manager", "Id": "HGX_BMC_0", "Name": "OpenBmc Manager", "ManagerType": "BMC", "Model": "OpenBmc",
+			"FirmwareVersion": "GB200Nvl-24.12-8", "UUID": "00000000-0000-4000-8000-0000000000b6", "PowerState": "On",
 			"Links": object{"ManagerForServers": []any{ref(system)}},
+		},
+		chassis: {
+			"@odata.id": chassis, "@odata.type": "#Chassis.v1_22_0.Chassis", "Id": path.Base(chassis), "Name": path.Base(chassis), "ChassisType": "Zone",
+			"Manufacturer": "NVIDIA", "Model": "GB200 NVL", "SerialNumber": "HGX-0000001", "SKU": "N/A", "UUID": "00000000-0000-4000-8000-0000000000b5", "PowerState": "On",
+			"Links": object{"ComputerSystems": []any{ref(system)}, "ManagedBy": []any{ref(manager)}},
 		},
 	}
 }

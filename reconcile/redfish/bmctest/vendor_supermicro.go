@@ -22,8 +22,10 @@ func supermicroShape(v Vendor) shape {
 		resetInfo:   true,
 		systemMedia: mgr, managerMedia: mgr, etags: true,
 		messages: map[string]string{"LicenseRequired": "SMC.1.0.OemLicenseNotPassed", "LockdownMode": "SMC.1.0.SystemLockdown"},
-		drop:     map[string][]string{"root": {"Vendor", "Product"}, "system": {"HostName"}},
-		add:      addSupermicro,
+		drop: map[string][]string{
+			"root": {"Vendor", "Product"}, "system": {"HostName"}, "chassis": {"SKU", "UUID"}, "manager": {"PowerState"},
+		},
+		add: addSupermicro,
 	}
 	for i := range 3 {
 		s.slots = append(s.slots, slotShape{
@@ -50,7 +52,7 @@ func supermicroShape(v Vendor) shape {
 		s.resetInfo, s.resetInline = false, true
 		s.slots, s.systemMedia, s.managerMedia = nil, "", rootURI+"/Managers/1/VM1"
 		s.drop = map[string][]string{
-			"root": {"Vendor", "Product"}, "system": {"HostName", "BootProgress"}, "chassis": {"PowerState"},
+			"root": {"Vendor", "Product"}, "system": {"HostName", "BootProgress"}, "chassis": {"PowerState", "UUID"}, "manager": {"PowerState"},
 		}
 	}
 	return s
@@ -66,6 +68,10 @@ func addSupermicro(b *BMC, kind string, o object) {
 		}
 		o["VerifyCertificate"] = nil
 		o["Oem"] = object{"Supermicro": object{"@odata.type": "#SmcVirtualMediaExtensions.v1_0_0.VirtualMedia", "AcceptSelfSigned": nil}}
+	case "manager":
+		if b.Vendor == SupermicroX10 {
+			delete(o["Actions"].(object)["#Manager.Reset"].(object), "ResetType@Redfish.AllowableValues")
+		}
 	case "system":
 		o["Oem"] = object{"Supermicro": object{"@odata.type": "#SmcSystemExtensions.v1_0_0.System"}}
 	}
@@ -74,7 +80,7 @@ func addSupermicro(b *BMC, kind string, o object) {
 func supermicroQuirks(v Vendor) Quirks {
 	q := Quirks{
 		SessionLimit: 16, SessionTimeout: 300 * time.Second, CheckIfMatch: true, PowerLag: 4 * time.Second,
-		BootNeedsTriple: true, CDTarget: "UsbCd", RefuseInserted: true, EjectOnlyInserted: true, KeepsImage: true,
+		BootNeedsTriple: true, CDTarget: "UsbCd", RefuseInserted: true, EjectOnlyInserted: true, EjectHidden: true, KeepsImage: true,
 		NoQueryInURL: true, InsertLag: 2 * time.Second, TagMax: 63, BMCResetDropsMedia: true,
 	}
 	switch v {
