@@ -17,8 +17,8 @@ func TestTransportInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []string
 		s := &Server{OnEvent: func(e Event) { events = append(events, fmt.Sprint(e.Kind, " ", e.Phase)) }}
-		p, v := publish(t, s, 8<<20, Medium{
-			Regions: []Region{{Loader, "/boot/loader", 0, 4096}, {Answer, "/ks.cfg", 1 << 20, 100}},
+		p, v := publish(t, s, 1<<20+1000, Medium{
+			Regions: []Region{{Loader, "/boot/loader", 0, 4096}, {Answer, "/ks.cfg", 1 << 19, 100}},
 		})
 		c := &http.Client{Transport: s.Transport()}
 		for range 3600 { // an hour of a machine that reads a block a second
@@ -55,7 +55,7 @@ func TestTransportEnds(t *testing.T) {
 		t.Run(q.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &Server{}
-				p, v := publish(t, s, 8<<20, Medium{})
+				p, v := publish(t, s, 1<<20, Medium{})
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				r, err := http.NewRequestWithContext(ctx, "GET", "http://x"+p.Path(), nil)
