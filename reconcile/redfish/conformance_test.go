@@ -19,7 +19,7 @@ import (
 // box is a machine behind a BMC that has a POST and remembers what it booted.
 type box struct {
 	mu    sync.Mutex
-	power int // counts power-ons; odd generations of it are not needed
+	power int // counts changes, so that a late boot knows it is stale
 	stage bmctest.Stage
 	boots []bmctest.Boot
 }
@@ -89,7 +89,7 @@ type rig struct {
 }
 
 func newRig(v bmctest.Vendor, faults ...bmctest.Fault) *rig {
-	r := &rig{box: &box{}}
+	r := &rig{box: &box{stage: bmctest.StageOS}} // it runs something already
 	r.bmc = &bmctest.BMC{Vendor: v, Username: login.Username, Password: password, Serial: "SN-0042", Backend: r.box, Faults: faults}
 	r.client = &redfish.Client{Address: "bmc.example", Login: login, Transport: r.bmc.Transport()}
 	return r
@@ -197,7 +197,7 @@ func conform(t *testing.T, v bmctest.Vendor, session bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sys.Profile != profileOf[v] || sys.Refusal != "" || sys.Power != redfish.Off {
+	if sys.Profile != profileOf[v] || sys.Refusal != "" || sys.Power != redfish.On {
 		t.Errorf("profile %q, refusal %q, power %q", sys.Profile, sys.Refusal, sys.Power)
 	}
 	if sys.Serial != "SN-0042" && sys.UUID == "" {

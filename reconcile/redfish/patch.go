@@ -32,8 +32,7 @@ func (c *Client) patch(ctx context.Context, uri string, payload any) (*response,
 			header["If-Match"] = []string{tag}
 		}
 		r, err := c.send(ctx, http.MethodPatch, uri, payload, header)
-		st := status(err)
-		return r, err, st != http.StatusPreconditionFailed && st != http.StatusPreconditionRequired
+		return r, err, !preconditioned(err)
 	}
 	tag, err := c.freshTag(ctx, uri)
 	if err != nil {

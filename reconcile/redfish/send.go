@@ -39,22 +39,46 @@ func (r *response) etag() string {
 	return string(b.ETag)
 }
 
-// get reads a resource into one of our structs.
+// get reads a resource into one of our structs. A body that is not JSON, as
+// overloaded BMCs send now and then, is asked for once more.
 func (c *Client) get(ctx context.Context, uri string, into any) (*response, error) {
-	r, err := c.send(ctx, http.MethodGet, uri, nil, nil)
-	if err != nil {
-		return nil, err
+	for attempt := 1; ; attempt++ {
+		r, err := c.send(ctx, http.MethodGet, uri, nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		if err = decode(r.body, into); err == nil {
+			return r, nil
+		}
+		if attempt == 2 {
+			return nil, fmt.Errorf("GET %s: %w", uri, err)
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return nil, err
+		}
 	}
-	if err := decode(r.body, into); err != nil {
-		return nil, fmt.Errorf("GET %s: %w", uri, err)
-	}
-	return r, nil
 }
 
-// post sends one write and never repeats it: that is decided by whoever reads
-// its effect.
+// post performs an action. It is sent without If-Match, which bmcweb and
+// iDRAC10 refuse; a BMC that insists on one (428, 412) has done nothing yet and
+// gets "*", then once more none. Otherwise a write is never repeated here: that
+// is decided by whoever reads its effect.
 func (c *Client) post(ctx context.Context, uri string, payload any) (*response, error) {
-	return c.send(ctx, http.MethodPost, uri, payload, nil)
+	var r *response
+	var err error
+	for _, header := range []http.Header{nil, {"If-Match": {"*"}}, nil} {
+		r, err = c.send(ctx, http.MethodPost, uri, payload, header)
+		if !preconditioned(err) {
+			break
+		}
+	}
+	return r, err
+}
+
+// preconditioned reports whether a write was refused for its If-Match.
+func preconditioned(err error) bool {
+	st := status(err)
+	return st == http.StatusPreconditionFailed || st == http.StatusPreconditionRequired
 }
 
 // send sends a request and reads the whole answer. A status other than 2xx is
