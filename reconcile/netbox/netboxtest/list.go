@@ -12,10 +12,14 @@ import (
 	"strings"
 )
 
-// A filter says which objects a query parameter keeps. It gets all values of
-// the parameter; any of them may match.
+// A filter says which objects a query parameter keeps: those that have any of
+// the values given.
 type filter struct {
-	// match reports whether an object has a value.
+	// value returns what an object has, and fold whether case matters not.
+	value func(o *object) string
+	fold  bool
+	// match reports whether an object has a value, where that is more than
+	// being equal.
 	match func(o *object, value string) bool
 	// choices names the table whose slugs (or, with byID, ids) are the values
 	// that exist: another one is a 400. "" allows every value.
@@ -25,15 +29,44 @@ type filter struct {
 	all bool
 }
 
-func equals(key, nested string) func(*object, string) bool {
-	return func(o *object, value string) bool { return o.text(key, nested) == value }
+// equals filters by a value of the object or of one nested in it.
+func equals(key, nested string) filter {
+	return filter{value: func(o *object) string { return o.text(key, nested) }}
 }
 
-func folds(key string) func(*object, string) bool {
-	return func(o *object, value string) bool { return strings.EqualFold(o.text(key, ""), value) }
+// folds filters by a value whatever its case.
+func folds(key string) filter {
+	return filter{value: func(o *object) string { return o.text(key, "") }, fold: true}
 }
 
-func hasID(o *object, value string) bool { return strconv.Itoa(o.id) == value }
+// of restricts a filter to slugs that exist.
+func (f filter) of(endpoint string) filter {
+	f.choices = endpoint
+	return f
+}
+
+// keeps returns what decides about an object for some values.
+func (f filter) keeps(values []string) func(*object) bool {
+	if f.match != nil {
+		return func(o *object) bool {
+			for _, v := range values {
+				if f.match(o, v) != f.all {
+					return !f.all
+				}
+			}
+			return f.all
+		}
+	}
+	normal := func(s string) string { return s }
+	if f.fold {
+		normal = strings.ToLower
+	}
+	set := make(map[string]bool, len(values))
+	for _, v := range values {
+		set[normal(v)] = true
+	}
+	return func(o *object) bool { return set[normal(f.value(o))] }
+}
 
 func hasTag(o *object, value string) bool {
 	var tags []struct{ Slug string }
@@ -50,10 +83,13 @@ func mentions(keys ...string) func(*object, string) bool {
 	}
 }
 
-// onDevice matches what is assigned to an interface of a device.
-func onDevice(o *object, value string) bool {
+// deviceOf is the device that something is assigned to an interface of.
+func deviceOf(o *object) string {
 	var to struct{ Device struct{ ID int } }
-	return json.Unmarshal(o.get("assigned_object"), &to) == nil && strconv.Itoa(to.Device.ID) == value
+	if json.Unmarshal(o.get("assigned_object"), &to) != nil {
+		return ""
+	}
+	return strconv.Itoa(to.Device.ID)
 }
 
 // holds matches prefixes that contain an address or prefix.
@@ -83,43 +119,53 @@ func inside(o *object, value string) bool {
 // not here is ignored, as NetBox ignores what it does not know.
 var filters = map[string]map[string]filter{
 	"dcim/devices": {
-		"name": {match: folds("name")}, "serial": {match: folds("serial")}, "asset_tag": {match: folds("asset_tag")},
-		"tag":      {match: hasTag, choices: "extras/tags", all: true},
-		"site":     {match: equals("site", "slug"), choices: "dcim/sites"},
-		"role":     {match: equals("role", "slug"), choices: "dcim/device-roles"},
-		"tenant":   {match: equals("tenant", "slug"), choices: "tenancy/tenants"},
-		"platform": {match: equals("platform", "slug"), choices: "dcim/platforms"},
-		"status":   {match: equals("status", "value")},
-		"q":        {match: mentions("name", "serial", "asset_tag")},
+		"name": folds("name"), "serial": folds("serial"), "asset_tag": folds("asset_tag"), "status": equals("status", "value"),
+		"tag": tagFilter, "site": equals("site", "slug").of("dcim/sites"), "role": equals("role", "slug").of("dcim/device-roles"),
+		"tenant": equals("tenant", "slug").of("tenancy/tenants"), "platform": equals("platform", "slug").of("dcim/platforms"),
+		"q": {match: mentions("name", "serial", "asset_tag")},
 	},
-	"dcim/interfaces": {
-		"device_id": {match: equals("device", "id"), choices: "dcim/devices", byID: true},
-		"name":      {match: folds("name")},
+	"dcim/interfaces":    {"device_id": equals("device", "id").of("dcim/devices").byIDs(), "name": folds("name")},
+	"dcim/mac-addresses": {"device_id": {value: deviceOf}, "mac_address": folds("mac_address")},
+	"ipam/ip-addresses": {
+		"device_id": {value: deviceOf}, "parent": {match: inside}, "tag": tagFilter, "description": folds("description"),
+		"dns_name": folds("dns_name"), "q": {match: mentions("address", "dns_name", "description")},
 	},
-	"dcim/mac-addresses":   {"device_id": {match: onDevice}, "mac_address": {match: folds("mac_address")}},
-	"ipam/ip-addresses":    {"device_id": {match: onDevice}, "parent": {match: inside}, "tag": {match: hasTag, choices: "extras/tags", all: true}, "q": {match: mentions("address", "dns_name", "description")}, "description": {match: folds("description")}, "dns_name": {match: folds("dns_name")}},
-	"ipam/prefixes":        {"prefix": {match: equals("prefix", "")}, "contains": {match: holds}, "site": {match: equals("scope", "slug"), choices: "dcim/sites"}, "tag": {match: hasTag, choices: "extras/tags", all: true}},
-	"ipam/vlans":           {"vid": {match: equals("vid", "")}},
-	"dcim/sites":           {"slug": {match: equals("slug", "")}},
-	"dcim/device-roles":    {"slug": {match: equals("slug", "")}},
-	"dcim/platforms":       {"slug": {match: equals("slug", "")}},
-	"dcim/manufacturers":   {"slug": {match: equals("slug", "")}},
-	"dcim/device-types":    {"slug": {match: equals("slug", "")}},
-	"dcim/racks":           {"name": {match: folds("name")}, "site": {match: equals("site", "slug"), choices: "dcim/sites"}},
-	"tenancy/tenants":      {"slug": {match: equals("slug", "")}},
-	"extras/tags":          {"slug": {match: equals("slug", "")}},
-	"extras/custom-fields": {"name": {match: folds("name")}, "object_type": {match: func(o *object, v string) bool { return strings.Contains(string(o.get("object_types")), `"`+v+`"`) }}},
+	"ipam/prefixes": {
+		"prefix": equals("prefix", ""), "contains": {match: holds}, "tag": tagFilter,
+		"site": equals("scope", "slug").of("dcim/sites"),
+	},
+	"ipam/vlans":         {"vid": equals("vid", "")},
+	"dcim/sites":         {"slug": equals("slug", "")},
+	"dcim/device-roles":  {"slug": equals("slug", "")},
+	"dcim/platforms":     {"slug": equals("slug", "")},
+	"dcim/manufacturers": {"slug": equals("slug", "")},
+	"dcim/device-types":  {"slug": equals("slug", "")},
+	"dcim/racks":         {"name": folds("name"), "site": equals("site", "slug").of("dcim/sites")},
+	"tenancy/tenants":    {"slug": equals("slug", "")},
+	"extras/tags":        {"slug": equals("slug", "")},
+	"extras/custom-fields": {
+		"name": folds("name"), "object_type": {match: func(o *object, v string) bool {
+			return strings.Contains(string(o.get("object_types")), `"`+v+`"`)
+		}},
+	},
 	"extras/journal-entries": {
-		"assigned_object_type": {match: equals("assigned_object_type", "")},
-		"assigned_object_id":   {match: equals("assigned_object_id", "")},
-		"kind":                 {match: equals("kind", "value")}, "q": {match: mentions("comments")},
+		"assigned_object_type": equals("assigned_object_type", ""), "assigned_object_id": equals("assigned_object_id", ""),
+		"kind": equals("kind", "value"), "q": {match: mentions("comments")},
 	},
+}
+
+var tagFilter = filter{match: hasTag, choices: "extras/tags", all: true}
+
+// byIDs restricts a filter to ids, rather than slugs, that exist.
+func (f filter) byIDs() filter {
+	f.byID = true
+	return f
 }
 
 // filterFor returns the filter of a parameter, and whether it is known.
 func filterFor(endpoint, param string) (filter, bool) {
 	if param == "id" {
-		return filter{match: hasID}, true
+		return filter{value: func(o *object) string { return strconv.Itoa(o.id) }}, true
 	}
 	f, ok := filters[endpoint][param]
 	return f, ok
@@ -149,13 +195,8 @@ func (st *state) find(endpoint string, q url.Values) ([]*object, *answer) {
 					fmt.Sprintf("Select a valid choice. %s is not one of the available choices.", v)}})
 			}
 		}
-		rows = slices.DeleteFunc(rows, func(o *object) bool {
-			matches := func(v string) bool { return f.match(o, v) }
-			if f.all {
-				return slices.ContainsFunc(values, func(v string) bool { return !matches(v) })
-			}
-			return !slices.ContainsFunc(values, matches)
-		})
+		keep := f.keeps(values)
+		rows = slices.DeleteFunc(rows, func(o *object) bool { return !keep(o) })
 	}
 	order(endpoint, rows, q.Get("ordering"))
 	if st.matched == nil {
