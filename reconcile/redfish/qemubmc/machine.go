@@ -22,15 +22,16 @@ const (
 	UEFI Firmware = "uefi" // OVMF, without Secure Boot
 )
 
-// diskSize is the size in bytes of a machine's disk. The file is sparse.
-const diskSize = 64 << 20
+// diskSize is the size in bytes of a machine's disk: what an answer file may ask for at least. The file is sparse.
+const diskSize = 32 << 30
 
 // A Machine is a PC in QEMU, with a CD drive on IDE, a disk on virtio and a serial port. Set its fields before its
 // first use; its methods are safe for concurrent use.
 type Machine struct {
 	// Dir is a folder for the machine's files; required. The disk in it outlives the machine.
 	Dir string
-	// Firmware is what the machine has unless a boot asks for another mode; empty means BIOS.
+	// Firmware is the only one that the machine has. Empty means that it has both, and starts the one that
+	// BootSourceOverrideMode names, or else SeaBIOS.
 	Firmware Firmware
 	// Serial is the serial number in the machine's DMI tables.
 	Serial string
@@ -238,10 +239,12 @@ func (m *Machine) runOnce(ctx context.Context, c *cycle, boot bmctest.Boot) (res
 	return q.wait(ctx)
 }
 
-// firmware is what a Redfish BootSourceOverrideMode asks for.
+// firmware is the one that starts the machine, given a Redfish BootSourceOverrideMode.
 func (m *Machine) firmware(mode string) Firmware {
 	switch {
-	case mode == "UEFI", mode == "" && m.Firmware == UEFI:
+	case m.Firmware != "":
+		return m.Firmware
+	case mode == "UEFI":
 		return UEFI
 	default:
 		return BIOS

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/metalcue/metalcue/reconcile/redfish"
 	"github.com/metalcue/metalcue/reconcile/redfish/bmctest"
 	"github.com/metalcue/metalcue/reconcile/redfish/qemubmc"
 	"github.com/metalcue/metalcue/reconcile/redfish/qemubmc/testdvd"
@@ -24,11 +25,16 @@ import (
 // limit is how long a machine may take for anything here: it takes half a minute on an idle core.
 const limit = 5 * time.Minute
 
-// kickstart is an answer file that identifies its host and powers off.
+// kickstart is an answer file that identifies its host, chooses a disk and powers off.
 const kickstart = `text
 network --bootproto=static --ip=192.0.2.10 --hostname=db-01
-%pre --erroronfail
-test "$(cat /sys/class/dmi/id/product_serial)" = SN-0001
+%include /tmp/disk.ks
+%pre --erroronfail --interpreter=/bin/bash
+set -euo pipefail
+read -r serial </sys/class/dmi/id/product_serial
+[[ ${serial,,} == sn-0001 ]]
+disk=$(lsblk -dnrbo NAME,TYPE,RM,RO,SIZE | awk '$2 == "disk" && $3 == 0 && $4 == 0 && $5 >= 16000000000 { print $1 }')
+echo "ignoredisk --only-use=$disk" >/tmp/disk.ks
 %end
 %packages
 reboot
@@ -100,8 +106,8 @@ func await(t *testing.T, m *qemubmc.Machine, want bmctest.Stage) {
 	}
 }
 
-// An installation through each firmware reads the medium in ranges, leaves the answer file on the disk and powers the
-// machine off; the disk then boots through the same firmware.
+// An installation that Redfish starts, through each firmware, reads the medium in ranges, leaves the answer file on the
+// disk and powers the machine off; the disk then boots through the same firmware.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	for _, firmware := range []qemubmc.Firmware{qemubmc.BIOS, qemubmc.UEFI} {
@@ -109,39 +115,28 @@ func TestInstall(t *testing.T) {
 			t.Parallel()
 			url, ranges := serve(t, unattended(kickstart))
 			m := newMachine(t, firmware)
-			if err := m.PowerOn(once(m, url)); err != nil {
-				t.Fatal(err)
-			}
+			bmc := &bmctest.BMC{Backend: m, Serial: m.Serial}
+			t.Cleanup(bmc.Close)
+			client := &redfish.Client{Address: "bmc.example", Transport: bmc.Transport()}
+			perform(t, client.Eject,
+				func(ctx context.Context) error { return client.Insert(ctx, url) },
+				client.BootOnce,
+				func(ctx context.Context) error { return client.SetPower(ctx, redfish.On) })
 			await(t, m, bmctest.StageInstaller)
 			await(t, m, bmctest.StageOff)
-			disk, err := testdvd.ReadDisk(m.Disk())
-			if err != nil {
-				t.Fatal(err)
+			if got, err := client.Power(t.Context()); err != nil || got != redfish.Off {
+				t.Errorf("PowerState is %s (%v), want %s", got, err, redfish.Off)
 			}
-			if diff := cmp.Diff(kickstart, string(disk.Answer)); diff != "" {
-				t.Errorf("answer file on the disk (-want +got):\n%s", diff)
-			}
-			if disk.Label != "installed: db-01" || disk.Firmware != string(firmware) || disk.Serial != "SN-0001" {
-				t.Errorf("disk is %q by %q on %q", disk.Label, disk.Firmware, disk.Serial)
-			}
-			want := "inst.stage2=hd:LABEL=Rocky-9-6-x86_64-dvd inst.ks=hd:LABEL=Rocky-9-6-x86_64-dvd:/ks.cfg metalcue.test=1"
-			if !strings.Contains(disk.Command, want) {
-				t.Errorf("kernel arguments are %q, want %q in them", disk.Command, want)
-			}
+			checkDisk(t, m, firmware)
 			if ranges.Load() < 20 {
 				t.Errorf("medium was read in %d ranges", ranges.Load())
 			}
 
-			m.Insert("")
-			if err := m.PowerOn(func() bmctest.Boot { return bmctest.Boot{} }); err != nil {
-				t.Fatal(err)
-			}
+			perform(t, client.Eject, func(ctx context.Context) error { return client.SetPower(ctx, redfish.On) })
 			await(t, m, bmctest.StageOS)
-			if err := m.PowerOff(); err != nil {
-				t.Fatal(err)
-			}
+			perform(t, func(ctx context.Context) error { return client.SetPower(ctx, redfish.Off) })
 			if got := m.Stage(); got != bmctest.StageOff {
-				t.Errorf("stage after PowerOff is %s", got)
+				t.Errorf("stage after power off is %s", got)
 			}
 			boots := []string{"cd " + url + " " + string(firmware), "disk " + string(firmware)}
 			if diff := cmp.Diff(boots, m.Boots()); diff != "" {
@@ -151,12 +146,41 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// perform does one thing after the other.
+func perform(t *testing.T, steps ...func(context.Context) error) {
+	t.Helper()
+	for i, step := range steps {
+		if err := step(t.Context()); err != nil {
+			t.Fatalf("step %d: %v", i+1, err)
+		}
+	}
+}
+
+// checkDisk holds what is on the disk against what kickstart says.
+func checkDisk(t *testing.T, m *qemubmc.Machine, firmware qemubmc.Firmware) {
+	t.Helper()
+	disk, err := testdvd.ReadDisk(m.Disk())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(kickstart, string(disk.Answer)); diff != "" {
+		t.Errorf("answer file on the disk (-want +got):\n%s", diff)
+	}
+	if disk.Label != "installed: db-01" || disk.Firmware != string(firmware) || disk.Serial != "SN-0001" {
+		t.Errorf("disk is %q by %q on %q", disk.Label, disk.Firmware, disk.Serial)
+	}
+	want := "inst.stage2=hd:LABEL=Rocky-9-6-x86_64-dvd inst.ks=hd:LABEL=Rocky-9-6-x86_64-dvd:/ks.cfg metalcue.test=1"
+	if !strings.Contains(disk.Command, want) {
+		t.Errorf("kernel arguments are %q, want %q in them", disk.Command, want)
+	}
+}
+
 // What the installer cannot do leaves the machine on, and says why.
 func TestStaysOn(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, answer, want string }{
 		{"no end", strings.Replace(kickstart, "\npoweroff\n", "\n", 1), "does not say how to end"},
-		{"another serial", strings.Replace(kickstart, "SN-0001", "SN-0002", 1), "%pre ended with status 1"},
+		{"another serial", strings.Replace(kickstart, "sn-0001", "sn-0002", 1), "%pre ended with status 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -7,8 +7,10 @@
 //   - takes inst.stage2= and inst.ks=hd:LABEL=<volume id>:<path> from the kernel's command line,
 //   - finds the CD by its volume id, and the answer file on it,
 //   - holds stage 2 against the checksum in .treeinfo, and reads every package,
-//   - runs the answer file's %pre sections, in which a host may be identified,
-//   - writes stage 2, which is a bootable disk image, to the first disk, and beside it the answer file and a report,
+//   - runs the answer file's %pre sections, which may identify the host and choose the disk: with BusyBox, and with real
+//     bash and lsblk,
+//   - writes stage 2, which is a bootable disk image, to the disk of ignoredisk --only-use, or else to the first one,
+//     and beside it the answer file and a report,
 //   - and ends as the answer file says: poweroff (or halt, shutdown), reboot, or not at all.
 //
 // What it cannot do it says on the serial port, and stays on, as Anaconda does: no answer file, a media check that the

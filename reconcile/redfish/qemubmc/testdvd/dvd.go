@@ -121,8 +121,8 @@ func (b *builder) build(ctx context.Context, out string) error {
 
 // kernel puts kernel and ramdisk where each of the two boot loaders looks for them: one file under two names. The
 // folders are there when the loaders are.
-func (b *builder) kernel(context.Context) error {
-	ramdisk, err := initrd(b.Kernel)
+func (b *builder) kernel(ctx context.Context) error {
+	ramdisk, err := initrd(ctx, b.Kernel)
 	if err != nil {
 		return fmt.Errorf("making initial ramdisk: %w", err)
 	}

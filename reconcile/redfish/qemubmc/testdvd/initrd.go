@@ -3,10 +3,13 @@ package testdvd
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"debug/elf"
 	_ "embed"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -16,8 +19,11 @@ const busybox = "/bin/busybox"
 //go:embed installer.sh
 var installer []byte
 
-// initrd makes the initial ramdisk: the installer, BusyBox and the kernel's modules.
-func initrd(k *Kernel) ([]byte, error) {
+// programs are what answer files' scripts expect of Anaconda's ramdisk beyond BusyBox.
+var programs = []string{"/bin/bash", "/bin/lsblk"}
+
+// initrd makes the initial ramdisk: the installer, BusyBox, a few programs and the kernel's modules.
+func initrd(ctx context.Context, k *Kernel) ([]byte, error) {
 	shell, err := os.ReadFile(busybox)
 	if err != nil {
 		return nil, fmt.Errorf("reading BusyBox, which the package busybox-static has: %w", err)
@@ -29,6 +35,10 @@ func initrd(k *Kernel) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	others, err := withLibraries(ctx, programs)
+	if err != nil {
+		return nil, err
+	}
 	var out bytes.Buffer
 	zip := gzip.NewWriter(&out)
 	archive := cpio{w: zip}
@@ -37,6 +47,10 @@ func initrd(k *Kernel) ([]byte, error) {
 	archive.dir("modules")
 	archive.file("bin/busybox", 0o755, shell)
 	archive.file("init", 0o755, installer)
+	for _, path := range slices.Sorted(maps.Keys(others)) {
+		archive.parents(path)
+		archive.file(path, 0o755, others[path])
+	}
 	var order strings.Builder
 	for _, m := range modules {
 		archive.file("modules/"+m.name+".ko", 0o644, m.data)
@@ -51,6 +65,37 @@ func initrd(k *Kernel) ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// withLibraries reads programs and the libraries that ldd(1) says they load, by their paths without the leading slash.
+func withLibraries(ctx context.Context, programs []string) (map[string][]byte, error) {
+	files := make(map[string][]byte)
+	add := func(path string) error {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("reading what goes on the ramdisk (packages bash, util-linux): %w", err)
+		}
+		files[strings.TrimPrefix(path, "/")] = data
+		return nil
+	}
+	for _, program := range programs {
+		if err := add(program); err != nil {
+			return nil, err
+		}
+		list, err := run(ctx, "", "ldd", program)
+		if err != nil {
+			return nil, err
+		}
+		for _, word := range strings.Fields(string(list)) {
+			if !strings.HasPrefix(word, "/") {
+				continue
+			}
+			if err := add(word); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
 }
 
 // static is an error if a program needs an interpreter, which the ramdisk does not have.
@@ -70,12 +115,27 @@ func static(program []byte) error {
 // cpio writes an archive of the kernel's "newc" form (Documentation/driver-api/early-userspace/buffer-format.rst).
 // The first error stays.
 type cpio struct {
-	w   *gzip.Writer
-	ino int
-	err error
+	w    *gzip.Writer
+	ino  int
+	dirs []string // that are there
+	err  error
 }
 
-func (c *cpio) dir(name string)                            { c.entry(name, 0o040755, nil) }
+func (c *cpio) dir(name string) {
+	if !slices.Contains(c.dirs, name) {
+		c.dirs = append(c.dirs, name)
+		c.entry(name, 0o040755, nil)
+	}
+}
+
+// parents makes the folders that a file lies in: the kernel makes none.
+func (c *cpio) parents(name string) {
+	for i, r := range name {
+		if r == '/' {
+			c.dir(name[:i])
+		}
+	}
+}
 func (c *cpio) file(name string, mode uint32, data []byte) { c.entry(name, 0o100000|mode, data) }
 func (c *cpio) end()                                       { c.entry("TRAILER!!!", 0, nil) }
 

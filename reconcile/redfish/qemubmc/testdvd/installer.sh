@@ -69,27 +69,47 @@ have=$(sha256sum /cd/images/install.img | cut -d ' ' -f 1)
 [ "$have" = "$want" ] || stay "images/install.img: sha256 is $have, .treeinfo says $want"
 say "stage 2: sha256 $have"
 
-# section NAME prints the bodies of the answer file's sections of that name.
-section() { awk -v name="%$1" '$1 == "%end" {on = 0} on; $1 == name {on = 1}' /tmp/answer; }
-section pre >/tmp/pre
-if [ -s /tmp/pre ]; then
-	sh -e /tmp/pre || stay "%pre ended with status $?"
+# Each %pre section is run by the interpreter that it names, as Anaconda does it; what they print is seen here too.
+awk '$1 == "%end" {on = 0}
+	on {print >file}
+	$1 == "%pre" {
+		on = 1
+		file = "/tmp/pre." ++n
+		shell = "/bin/sh"
+		for (i = 2; i <= NF; i++) if ($i ~ /^--interpreter=/) shell = substr($i, 15)
+		print shell >(file ".shell")
+		printf "" >file
+	}' /tmp/answer
+for script in /tmp/pre.[0-9] /tmp/pre.[0-9][0-9]; do
+	[ -f "$script" ] || continue
+	"$(cat "$script.shell")" "$script" || stay "%pre ended with status $?"
 	say "%pre: done"
-fi
+done
 
 for repository in BaseOS AppStream; do
 	(cd "/cd/$repository" && sha256sum -c -s repodata/SHA256SUMS) || stay "$repository: packages are damaged"
 	say "packages: $repository"
 done
 
-disk=
-for candidate in /dev/vda /dev/sda; do
-	[ -b "$candidate" ] && [ -z "$disk" ] && disk=$candidate
+# Commands of the answer file are what is outside its sections, and in the files that %include names there: %pre may
+# have written them.
+awk '$1 ~ /^%(pre|post|packages|addon|anaconda|onerror|traceback|pre-install|certificate)$/ {on = 1}
+	!on {print}
+	$1 == "%end" {on = 0}' /tmp/answer >/tmp/commands
+for file in $(awk '$1 == "%include" {print $2}' /tmp/commands); do
+	[ -f "$file" ] || stay "%include $file: there is no such file"
+	cat "$file" >>/tmp/commands
 done
-[ -n "$disk" ] || stay "there is no disk"
+
+disk=$(sed -n 's/^ignoredisk .*--only-use=\([^ ,]*\).*/\1/p' /tmp/commands | tail -n 1)
+for candidate in vda sda; do
+	[ -z "$disk" ] && [ -b "/dev/$candidate" ] && disk=$candidate
+done
+disk=/dev/$disk
+[ -b "$disk" ] || stay "there is no disk ($disk)"
 
 # Keep in step with disk.go: which sectors hold what.
-host=$(sed -n 's/^network .*--hostname=\([^ ]*\).*/\1/p' /tmp/answer | tail -n 1)
+host=$(sed -n 's/^network .*--hostname=\([^ ]*\).*/\1/p' /tmp/commands | tail -n 1)
 {
 	echo "metalcue-testdvd 1"
 	echo "answer-bytes $(wc -c </tmp/answer)"
@@ -111,11 +131,7 @@ sync
 umount /cd
 say "wrote $disk"
 
-# The last of the commands that say how to end counts; what is in sections is not a command.
-end=$(awk '$1 ~ /^%(pre|post|packages|addon|anaconda|onerror|traceback|pre-install|certificate)$/ {on = 1}
-	$1 == "%end" {on = 0}
-	!on && $1 ~ /^(poweroff|shutdown|halt|reboot)$/ {end = $1}
-	END {print end}' /tmp/answer)
+end=$(awk '$1 ~ /^(poweroff|shutdown|halt|reboot)$/ {end = $1} END {print end}' /tmp/commands)
 case $end in
 poweroff | shutdown | halt)
 	say "powers off"
