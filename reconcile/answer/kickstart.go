@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -25,9 +26,18 @@ type ksLine struct {
 }
 
 type ksCommand struct {
-	line  int
+	line  int    // of the template's output
+	from  string // the file on the medium that it is from, instead
 	name  string
 	words []string // after the name
+}
+
+// place says where a command is, for messages.
+func (c ksCommand) place() string {
+	if c.from != "" {
+		return c.from
+	}
+	return fmt.Sprintf("line %d", c.line)
 }
 
 // parseKickstart splits a kickstart as pykickstart does: sections run from
@@ -80,7 +90,7 @@ func (k *kickstart) line(l ksLine, section, word, rest string) error {
 		if err != nil {
 			return fmt.Errorf("line %d: %s: %w", l.line, word, err)
 		}
-		k.commands = append(k.commands, ksCommand{l.line, words[0], words[1:]})
+		k.commands = append(k.commands, ksCommand{line: l.line, name: words[0], words: words[1:]})
 	}
 	return nil
 }
@@ -186,7 +196,7 @@ func (k *kickstart) includeFrom(d *disc, name string, depth int) error {
 		return err
 	}
 	for _, c := range part.commands {
-		c.line = 0 // not one of the template's
+		c.line, c.from = 0, cmp.Or(c.from, name)
 		k.commands = append(k.commands, c)
 	}
 	return nil
@@ -213,7 +223,7 @@ func (k *kickstart) powersOff() error {
 		case "poweroff", "shutdown":
 			last = max(last, c.line)
 		case "reboot", "halt":
-			return fmt.Errorf("line %d: %s: the end of an install is seen by the machine being off, so it must end in poweroff", c.line, c.name)
+			return fmt.Errorf("%s: %s: the end of an install is seen by the machine being off, so it must end in poweroff", c.place(), c.name)
 		}
 	}
 	if last < 0 {

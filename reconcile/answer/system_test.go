@@ -1,0 +1,104 @@
+//go:build system
+
+package answer_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/metalcue/metalcue/reconcile/answer"
+)
+
+// tool runs a program that these tests need; without it they fail.
+func tool(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func write(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// pykickstart's own validator takes the kickstarts of the example fleet, in the
+// dialect of the version that they are for.
+func TestKickstartsAreValid(t *testing.T) {
+	for _, l := range layouts() {
+		if l.family != "rhel" {
+			continue
+		}
+		major, _, _ := strings.Cut(l.version, ".")
+		dialect := "RHEL" + major
+		if len(major) == 2 && major != "10" {
+			dialect = "F" + major
+		}
+		for _, name := range []string{"base", "db"} {
+			r := fleetRequest(t, l, name)
+			// pykickstart warns of a second VLAN on one bond, which Anaconda takes.
+			r.Data.Interfaces = slices.DeleteFunc(r.Data.Interfaces, func(n answer.Interface) bool { return n.Name == "bond0.30" })
+			out, err := answer.Render(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tool(t, "ksvalidator", "-v", dialect, write(t, name+"-"+l.name+".ks", out.Answer.Data))
+		}
+	}
+}
+
+// Bash takes the scripts in the kickstarts.
+func TestKickstartScriptsParse(t *testing.T) {
+	script := regexp.MustCompile(`(?ms)^%(?:pre|post|onerror)[^\n]*\n(.*?)^%end$`)
+	for _, name := range []string{"base", "db"} {
+		r := fleetRequest(t, layouts()[1], name)
+		for _, label := range []any{"pgdata", ""} {
+			r.Data.Vars["dataDiskLabel"] = label
+			out, err := answer.Preview(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := script.FindAllSubmatch(out, -1)
+			if len(all) != 3 {
+				t.Errorf("%s has %d scripts, want 3", name, len(all))
+			}
+			for i, m := range all {
+				tool(t, "bash", "-n", write(t, fmt.Sprintf("%s-%d.sh", name, i), m[1]))
+			}
+		}
+	}
+}
+
+// GRUB's own parser takes every menu that is put on an image.
+func TestGrubTakesTheMenus(t *testing.T) {
+	for _, l := range layouts() {
+		r := request(t, l)
+		r.KernelArgs = append(r.KernelArgs, `odd=a;b'c"d$e{f}<g>`)
+		out, err := answer.Render(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, c := range append(out.Changes, out.Local...) {
+			if base := strings.ToLower(filepath.Base(c.Path)); base == "grub.cfg" || base == "boot.conf" || base == "loopback.cfg" {
+				tool(t, "grub-script-check", write(t, "grub.cfg", c.Data))
+				n++
+			}
+		}
+		if n == 0 {
+			t.Errorf("%s has no menu of GRUB", l.name)
+		}
+	}
+}
