@@ -182,9 +182,17 @@ func isSection(word string) bool {
 }
 
 // names reports whether a %pre script that asks for the machine's serial
-// number contains this one. A script that does not ask lets every machine in.
-func (ks *kickstart) names(serial string) bool {
+// number contains one of these. A script that does not ask lets every machine in.
+func (ks *kickstart) names(serials []string) bool {
 	asks := strings.Contains(ks.pre, "product_serial") || strings.Contains(ks.pre, "system-serial-number") ||
 		strings.Contains(ks.pre, "chassis_serial")
-	return !asks || serial != "" && regexp.MustCompile(`(^|[^0-9A-Za-z-])`+regexp.QuoteMeta(serial)+`($|[^0-9A-Za-z-])`).MatchString(ks.pre)
+	if !asks {
+		return true
+	}
+	for _, s := range serials {
+		if s != "" && regexp.MustCompile(`(^|[^0-9A-Za-z-])`+regexp.QuoteMeta(s)+`($|[^0-9A-Za-z-])`).MatchString(ks.pre) {
+			return true
+		}
+	}
+	return false
 }

@@ -131,7 +131,7 @@ func (b *BMC) start() {
 	}
 	b.fillIn()
 	if m, ok := b.machine.(*Machine); ok {
-		m.attach(b.Serial)
+		m.attach(b.Serial, b.SKU)
 	}
 	b.sessions = map[string]*session{}
 	for _, f := range b.Faults {
@@ -242,6 +242,7 @@ func (b *BMC) Inserted() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.start()
+	b.settleMedia()
 	return b.media
 }
 

@@ -170,6 +170,7 @@ func unknownProperty(name string) reply {
 func (b *BMC) nextBoot() Boot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.settleMedia()
 	b.applyStaged()
 	out := Boot{Medium: b.media, Mode: b.boot.mode}
 	if b.boot.enabled == "Disabled" {

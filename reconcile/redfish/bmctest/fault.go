@@ -31,6 +31,8 @@ type Fault struct {
 	RetryAfter time.Duration
 	// MessageID goes with Status into @Message.ExtendedInfo; empty means Base.1.12.GeneralError.
 	MessageID string
+	// Location, if not empty, goes with Status.
+	Location string
 	// NoEffect answers as if all had gone well, and does nothing.
 	NoEffect bool
 	// Before runs before the request is handled, without the BMC's lock.

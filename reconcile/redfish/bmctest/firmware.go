@@ -86,8 +86,16 @@ func (m *Machine) bootDisk(ctx context.Context) outcome {
 	return stays
 }
 
-// bootCD boots the virtual CD: firmware, boot loader, installer.
-func (m *Machine) bootCD(ctx context.Context, b Boot) outcome {
+// bootCD boots the virtual CD: firmware, boot loader, installer. The readers of
+// file systems panic on damaged ones; the machine then stands still.
+func (m *Machine) bootCD(ctx context.Context, b Boot) (end outcome) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.printf("the medium is damaged: %v", v)
+			m.enter(ctx, StageStuck)
+			end = stays
+		}
+	}()
 	if !m.enter(ctx, StageLoader) {
 		return stays
 	}

@@ -219,7 +219,7 @@ func at(o any, keys ...string) any {
 // until waits for something to become true, in the bubble's time.
 func until(t testing.TB, limit time.Duration, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(limit); !f(); time.Sleep(time.Second) {
+	for end := time.Now().Add(limit); !f(); time.Sleep(min(limit/60, 10*time.Second)) {
 		if time.Now().After(end) {
 			t.Fatalf("%s did not happen within %v", what, limit)
 		}

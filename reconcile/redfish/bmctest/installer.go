@@ -75,8 +75,8 @@ func (in *installer) run(e *entry) (outcome, error) {
 	if err != nil {
 		return stays, fmt.Errorf("%s: %w", ksPath, err)
 	}
-	if !ks.names(in.m.dmiSerial()) {
-		return stays, fmt.Errorf("%s: %%pre: this machine's serial number %q is not the one the script asks for", ksPath, in.m.dmiSerial())
+	if serials := in.m.dmiSerials(); !ks.names(serials) {
+		return stays, fmt.Errorf("%s: %%pre: this machine's serial number %q is not the one the script asks for", ksPath, serials)
 	}
 	var payload []*iso9660.File
 	if ks.fromMedium {
@@ -238,12 +238,12 @@ func (m *Machine) installed(ctx context.Context, d Disk) {
 	}
 }
 
-// dmiSerial is the serial number in the machine's DMI tables.
-func (m *Machine) dmiSerial() string {
+// dmiSerials are the serial numbers that the machine's DMI tables may have.
+func (m *Machine) dmiSerials() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.Serial != "" {
-		return m.Serial
+		return []string{m.Serial}
 	}
 	return m.dmi
 }

@@ -53,7 +53,7 @@ type Machine struct {
 	// Firmware is UEFI if empty.
 	Firmware Firmware
 	// Serial is the serial number that the OS finds in the machine's DMI
-	// tables. Empty means that of the BMC it is attached to.
+	// tables. Empty means that of its BMC, serial number or SKU.
 	Serial string
 	// MenuFromTree makes a UEFI machine read GRUB's menu from the medium's file
 	// tree instead of from the EFI image, as GRUB does where it cannot tell the
@@ -98,7 +98,7 @@ type Machine struct {
 	cancel   context.CancelFunc // of the running power cycle
 	work     sync.WaitGroup
 	next     func() Boot
-	dmi      string
+	dmi      []string
 	network  *http.Transport // made when Fetch is nil
 }
 
@@ -251,15 +251,20 @@ func (m *Machine) Close() {
 	}
 }
 
-// attach tells the machine the serial number of its BMC.
-func (m *Machine) attach(serial string) {
+// attach tells the machine the serial numbers that its BMC shows. Which of
+// them stands in the DMI tables differs between vendors: Dell's has the SKU.
+func (m *Machine) attach(serials ...string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.init()
-	m.dmi = m.Serial
-	if m.dmi == "" {
-		m.dmi = serial
-	}
+	m.dmi = serials
+}
+
+// holds reports whether the image of this URL is in the drive.
+func (m *Machine) holds(url string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.medium == url
 }
 
 // consoleLines bounds what Console keeps.

@@ -27,6 +27,7 @@ type medium struct {
 	fetch    http.RoundTripper
 	url      string
 	size     int64
+	present  func() bool // the image is still in the drive
 	patience time.Duration
 	chunk    int
 
@@ -41,7 +42,7 @@ type medium struct {
 
 // openMedium asks for the image's size with HEAD and opens its file system.
 func (m *Machine) openMedium(ctx context.Context, url string) (*medium, error) {
-	cd := &medium{ctx: ctx, fetch: m.transport(), url: url, patience: m.Patience, chunk: m.Chunk, blocks: map[int64][]byte{}}
+	cd := &medium{ctx: ctx, fetch: m.transport(), url: url, present: func() bool { return m.holds(url) }, patience: m.Patience, chunk: m.Chunk, blocks: map[int64][]byte{}}
 	if cd.chunk <= 0 {
 		cd.chunk = 256 << 10
 	}
@@ -103,6 +104,8 @@ func probe(ctx context.Context, rt http.RoundTripper, url string) (int64, error)
 	return resp.ContentLength, nil
 }
 
+var errNoMedium = errors.New("no medium present")
+
 // statusError is an answer of the media server that is not what was asked for.
 type statusError struct {
 	method string
@@ -118,6 +121,9 @@ func (e statusError) Error() string {
 func (c *medium) retry(f func() error) error {
 	deadline := time.Now().Add(c.patience)
 	for {
+		if !c.present() {
+			return errNoMedium
+		}
 		err := f()
 		var status statusError
 		if err == nil || c.ctx.Err() != nil || errors.As(err, &status) && status.status < 500 {

@@ -40,9 +40,13 @@ func (b *BMC) noteOff() {
 
 // resetInfo is the ActionInfo of the reset.
 func (b *BMC) resetInfo() object {
+	return actionInfo(b.shape.systemURI()+"/ResetActionInfo", b.shape.resets)
+}
+
+func actionInfo(uri string, types []string) object {
 	return object{
-		"@odata.id": b.shape.systemURI() + "/ResetActionInfo", "@odata.type": "#ActionInfo.v1_1_2.ActionInfo", "Id": "ResetActionInfo", "Name": "Reset Action Info",
-		"Parameters": []any{object{"Name": "ResetType", "Required": true, "DataType": "String", "AllowableValues": b.shape.resets}},
+		"@odata.id": uri, "@odata.type": "#ActionInfo.v1_1_2.ActionInfo", "Id": "ResetActionInfo", "Name": "Reset Action Info",
+		"Parameters": []any{object{"Name": "ResetType", "Required": true, "DataType": "String", "AllowableValues": types}},
 	}
 }
 

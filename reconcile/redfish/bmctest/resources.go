@@ -39,7 +39,7 @@ func (b *BMC) route() {
 	systems := []string{s.systemURI()}
 	b.routes[s.systemURI()] = &route{get: b.systemBody, patch: b.patchSystem}
 	b.routes[s.systemURI()+"/Actions/ComputerSystem.Reset"] = &route{post: b.reset}
-	b.routes[s.systemURI()+"/ResetActionInfo"] = &route{get: b.resetInfo, hidden: func() bool { return !s.resetInfo }}
+	b.routes[s.systemURI()+"/ResetActionInfo"] = &route{get: b.resetInfo, hidden: func() bool { return !s.resetInfo || s.resetInfoMissing }}
 	if s.settings != "" {
 		b.routes[s.settingsURI()] = &route{get: b.settingsBody, patch: b.patchSettings}
 	}
@@ -51,6 +51,7 @@ func (b *BMC) route() {
 	managers := []string{s.managerURI()}
 	b.routes[s.managerURI()] = &route{get: b.managerBody}
 	b.routes[s.managerURI()+"/Actions/Manager.Reset"] = &route{post: b.resetManager}
+	b.routes[s.managerURI()+"/ResetActionInfo"] = &route{get: b.managerResetInfo, hidden: func() bool { return s.resetInfoMissing }}
 	for _, uri := range slices.Sorted(maps.Keys(s.others)) {
 		body := s.others[uri]
 		b.routes[uri] = &route{get: func() object { return maps.Clone(body) }}
@@ -197,6 +198,11 @@ func (b *BMC) managerBody() object {
 		o["VirtualMedia"] = ref(s.managerMedia)
 	}
 	return b.finish("manager", o)
+}
+
+// managerResetInfo is the ActionInfo of the BMC's own reset.
+func (b *BMC) managerResetInfo() object {
+	return actionInfo(b.shape.managerURI()+"/ResetActionInfo", []string{"GracefulRestart", "ForceRestart"})
 }
 
 // resetManager restarts the BMC itself, which ends sessions and may drop media.

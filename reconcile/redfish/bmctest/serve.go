@@ -120,6 +120,9 @@ func (f Fault) refusal() reply {
 		id = "Base.1.12.GeneralError"
 	}
 	out := problem(f.Status, id, "a simulated fault")
+	if f.Location != "" {
+		out.header.Set("Location", f.Location)
+	}
 	if f.RetryAfter > 0 {
 		out.header.Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
 	}

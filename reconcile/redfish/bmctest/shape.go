@@ -20,6 +20,7 @@ type shape struct {
 	enabledListed                      bool // the values for Enabled are listed
 	resets                             []string
 	resetInline, resetInfo             bool   // where the reset types are listed
+	resetInfoMissing                   bool   // the named ActionInfo does not exist
 	settings                           string // last part of the settings resource's URI; empty: there is none
 	settingsID, settingsName           string
 	settingsBoot, settingsTag          bool // what the settings resource has

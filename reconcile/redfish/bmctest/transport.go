@@ -30,6 +30,7 @@ func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
+	defer in.Body.Close()
 	w := &answer{header: http.Header{}, status: http.StatusOK}
 	done := make(chan struct{})
 	go func() {
@@ -42,9 +43,6 @@ func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case <-done:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
-	}
-	if req.Body != nil {
-		req.Body.Close()
 	}
 	if w.aborted {
 		return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}

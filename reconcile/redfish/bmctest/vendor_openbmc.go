@@ -39,6 +39,7 @@ func openbmcShape(v Vendor) shape {
 		nvidiaBoard(&s)
 		s.vendor, s.product, s.firmware, s.managerType = "Supermicro", "GB NVL", "70.01.00.09", "v1_15_0"
 		s.manufacturer, s.model = "Supermicro", "GB NVL"
+		s.resetInfoMissing = true
 		s.others[rootURI+"/Systems/HGX_Baseboard_0"]["UUID"] = "00000000-0000-4000-8000-0000000000b5"
 		slots = []string{"Slot_0", "USB1", "USB2"}
 	}
