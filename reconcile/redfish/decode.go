@@ -75,7 +75,9 @@ func (f *flag) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// property is a string property of which it matters whether it is there.
+// property is a string property of which it matters whether it is there. One of
+// an odd type has its JSON as value: an AssetTag that cannot be understood must
+// not look like one that is empty.
 type property struct {
 	Present, Null bool
 	Value         text
@@ -83,6 +85,10 @@ type property struct {
 
 func (p *property) UnmarshalJSON(b []byte) error {
 	*p = property{Present: true, Null: b[0] == 'n'}
+	if b[0] == '{' || b[0] == '[' {
+		p.Value = text(cut(string(b), 64))
+		return nil
+	}
 	return p.Value.UnmarshalJSON(b)
 }
 

@@ -219,6 +219,7 @@ func (c *Client) findSettings(ctx context.Context, v *view) error {
 	c.Locations.Settings = uri
 	c.Locations.SettingsBoot = s.Boot != nil && overridable(s.Boot)
 	c.Locations.SettingsTag = s.AssetTag.Present
+	c.Locations.ApplyTimes = v.system.Settings.ApplyTimes
 	return nil
 }
 
@@ -260,7 +261,8 @@ func (c *Client) findChassis(ctx context.Context, all string, v *view) error {
 			return err
 		}
 	}
-	if tagged == nil && !v.system.AssetTag.Present && all != "" {
+	own := v.system.AssetTag.Present || c.profile().systemTag
+	if tagged == nil && !own && all != "" {
 		rest, err := c.members(ctx, all)
 		if err != nil {
 			return err
@@ -276,7 +278,7 @@ func (c *Client) findChassis(ctx context.Context, all string, v *view) error {
 	}
 	l := c.Locations
 	l.SystemTag = v.system.AssetTag.Present
-	l.ChassisTag = !v.system.AssetTag.Present && tagged != nil
+	l.ChassisTag = !own && tagged != nil
 	if v.chassis = first; l.ChassisTag {
 		v.chassis = tagged
 	}

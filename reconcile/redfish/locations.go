@@ -14,6 +14,7 @@ type Locations struct {
 	Settings     string   `json:"settings,omitempty"`      // the System's settings resource
 	SettingsBoot bool     `json:"settings_boot,omitempty"` // it has a Boot object of its own
 	SettingsTag  bool     `json:"settings_tag,omitempty"`  // it stages AssetTag
+	ApplyTimes   []string `json:"apply_times,omitempty"`   // when the settings take effect, if it can be chosen
 	SystemTag    bool     `json:"system_tag,omitempty"`    // the System has an AssetTag: it bears the marker
 	Chassis      string   `json:"chassis,omitempty"`       // the chassis of this system
 	ChassisTag   bool     `json:"chassis_tag,omitempty"`   // it bears the marker: the System has no AssetTag

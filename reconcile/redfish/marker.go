@@ -125,7 +125,7 @@ func (c *Client) readMarker(ctx context.Context) (markerPlace, error) {
 			return markerPlace{}, err
 		}
 	}
-	m.tag = tagOf(v)
+	m.tag = c.tagOf(v)
 	return m, nil
 }
 
@@ -163,7 +163,7 @@ func (c *Client) writeMarker(ctx context.Context, m markerPlace, tag string) err
 // error that ends it.
 func (c *Client) tryMarker(ctx context.Context, uri, tag string) (refusal, fatal error) {
 	for attempt := 1; ; attempt++ {
-		r, err := c.patch(ctx, uri, map[string]any{"AssetTag": tag})
+		r, err := c.patchTag(ctx, uri, tag)
 		if err == nil {
 			return hiddenRefusal(uri, r, c.secrets()), nil
 		}
@@ -181,6 +181,27 @@ func (c *Client) tryMarker(ctx context.Context, uri, tag string) (refusal, fatal
 			return nil, err
 		}
 	}
+}
+
+// patchTag sends one PATCH. To a settings resource that lets the time be chosen
+// goes the time too: without it Dell keeps a value pending for ever
+// (iDRAC-Redfish-Scripting issues 84 and 249). A BMC that knows no such
+// annotation gets the bare property.
+func (c *Client) patchTag(ctx context.Context, uri, tag string) (*response, error) {
+	if times := c.Locations.ApplyTimes; uri == c.Locations.Settings && len(times) > 0 {
+		when := times[0]
+		for _, t := range []string{"OnReset", "Immediate"} {
+			if slices.Contains(times, t) {
+				when = t
+			}
+		}
+		r, err := c.patch(ctx, uri, map[string]any{"AssetTag": tag,
+			"@Redfish.SettingsApplyTime": map[string]any{"ApplyTime": when}})
+		if status(err) != http.StatusBadRequest {
+			return r, err
+		}
+	}
+	return c.patch(ctx, uri, map[string]any{"AssetTag": tag})
 }
 
 // hiddenRefusal finds a refused property in an answer of 200 (DSP0266 8.6.1).

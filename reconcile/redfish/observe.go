@@ -125,7 +125,7 @@ func (c *Client) lookAgain(ctx context.Context) (*view, error) {
 	if _, err := c.get(ctx, l.System, v.system); err != nil {
 		return nil, err
 	}
-	if !l.fits(v.system) || l.SystemTag != v.system.AssetTag.Present {
+	if !l.fits(v.system) || v.system.AssetTag.Present && !l.SystemTag {
 		return nil, nil
 	}
 	switch {
@@ -159,7 +159,7 @@ func (c *Client) describe(v *view) *System {
 		Profile: p.name, Tier: p.tier, Refusal: p.refusal,
 		Serial: identity(sys.SerialNumber), SKU: identity(sys.SKU), UUID: identity(sys.UUID),
 		HostName: sys.HostName.trim(), Power: Power(sys.PowerState.trim()),
-		Progress: sys.BootProgress.LastState.trim(), Marker: tagOf(v), MediaSchemes: p.schemes,
+		Progress: sys.BootProgress.LastState.trim(), Marker: c.tagOf(v), MediaSchemes: p.schemes,
 	}
 	if s.Model == "" {
 		s.Model = l.Product
@@ -197,8 +197,10 @@ func slotID(r *slotResource) string {
 
 // tagOf finds the marker in what was read (redfish.md 3.1): the System's
 // AssetTag if it has the property, else the chassis'. A value that waits in the
-// settings resource goes before the one it will replace.
-func tagOf(v *view) Tag {
+// settings resource goes before the one it will replace. A System that had the
+// property and lacks it now, or should have it, gives no tag at all: nothing may
+// be concluded from that.
+func (c *Client) tagOf(v *view) Tag {
 	switch {
 	case v.system.AssetTag.Present:
 		t := Tag{Value: v.system.AssetTag.Value.trim(), Where: WhereSystem, Present: true}
@@ -208,7 +210,7 @@ func tagOf(v *view) Tag {
 			}
 		}
 		return t
-	case v.chassis != nil && v.chassis.AssetTag.Present:
+	case c.Locations.ChassisTag && v.chassis != nil && v.chassis.AssetTag.Present:
 		return Tag{Value: v.chassis.AssetTag.Value.trim(), Where: WhereChassis, Present: true}
 	}
 	return Tag{}

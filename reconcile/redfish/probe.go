@@ -143,7 +143,7 @@ func (c *Client) probeBoot(r *Report, v *view) {
 }
 
 func (c *Client) probeMarker(r *Report, v *view) {
-	tag := tagOf(v)
+	tag := c.tagOf(v)
 	switch {
 	case !tag.Present:
 		r.add("marker", false, "neither the system nor its chassis has an AssetTag; machines without one cannot be kept")

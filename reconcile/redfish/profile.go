@@ -36,6 +36,9 @@ type profile struct {
 	settingsFirst bool
 	// keepBoot leaves the override alone after an install.
 	keepBoot bool
+	// systemTag: every System of the family has an AssetTag. One that shows none
+	// is not ready to be read, and its chassis is no substitute.
+	systemTag bool
 	// imageStays: Image is not cleared by an eject; ConnectedVia tells.
 	imageStays bool
 	// continuous: BootSourceOverrideEnabled reads Continuous after Once was set.
@@ -97,7 +100,7 @@ var profiles = []profile{
 	{
 		name: "dell-idrac10", vendor: "Dell", tier: TierFull,
 		when:    []match{{oem: "Dell", managerModel: "17G"}, {oem: "Dell", managerModel: "18G"}},
-		schemes: webSchemes, bootTargets: cdOnly,
+		systemTag: true, schemes: webSchemes, bootTargets: cdOnly,
 		onlySlot: "1",
 		rules: []Rule{
 			{"only virtual media slot 1 of the System boots", "iDRAC10", "Launchpad bug 2125571"},
@@ -109,7 +112,7 @@ var profiles = []profile{
 	{
 		name: "dell-idrac9", vendor: "Dell", tier: TierFull,
 		when:    []match{{oem: "Dell"}, {vendor: "Dell"}, {manufacturer: "Dell"}},
-		schemes: webSchemes, bootTargets: cdOnly,
+		systemTag: true, schemes: webSchemes, bootTargets: cdOnly,
 		rules: []Rule{
 			{"media under System and Manager are the same drives; the System's are used", "R750, iDRAC9 6.00.30, 7.10.30", dumps},
 			{"AssetTag may be staged in Systems/…/Settings until a reset", "R750, iDRAC9 7.10.30", dumps},
@@ -131,7 +134,7 @@ var profiles = []profile{
 	{
 		name: "hpe-ilo", vendor: "HPE", tier: TierFull,
 		when:    []match{{oem: "Hpe"}, {managerModel: "iLO"}, {vendor: "HPE"}, {manufacturer: "HPE"}},
-		schemes: webSchemes, bootTargets: cdOnly,
+		systemTag: true, schemes: webSchemes, bootTargets: cdOnly,
 		rules: []Rule{
 			{"media only under the Manager; slot 2 is the CD drive", "DL385 Gen10 Plus v2 iLO 5 2.72 to DL380a Gen12 iLO 7 1.13", dumps},
 			{"writes of Boot during POST are refused (UnableToModifyDuringSystemPOST); repeated", "iLO 5", "ansible issue 3509, metal3-docs 581"},
@@ -144,7 +147,7 @@ var profiles = []profile{
 	{
 		name: "lenovo-xcc", vendor: "Lenovo", tier: TierFull,
 		when:    []match{{oem: "Lenovo"}, {managerModel: "Lenovo XClarity"}},
-		schemes: webSchemes, bootTargets: cdOnly,
+		systemTag: true, schemes: webSchemes, bootTargets: cdOnly,
 		skipSlots: []string{"RDOC"},
 		keepBoot:  true,
 		rules: []Rule{
@@ -170,7 +173,7 @@ var profiles = []profile{
 	{
 		name: "nvidia-dgx", vendor: "NVIDIA", tier: TierProfile,
 		when:    []match{{oem: "Ami", manufacturer: "NVIDIA"}},
-		schemes: httpsOnly, bootTargets: cdOnly,
+		systemTag: true, schemes: httpsOnly, bootTargets: cdOnly,
 		insertFrom: insertWithProtocol, forceMode: true, settingsFirst: true,
 		rules: []Rule{
 			{"two Systems; DGX has the Reset action", "DGX H100, BMC 23.11.20", dumps},

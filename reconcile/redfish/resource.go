@@ -73,7 +73,8 @@ type systemResource struct {
 	// something else altogether (Lenovo SE450, Nokia; sushy's samples).
 	Boot     *bootResource `json:"Boot"`
 	Settings struct {
-		Object link `json:"SettingsObject"`
+		Object     link  `json:"SettingsObject"`
+		ApplyTimes texts `json:"SupportedApplyTimes"`
 	} `json:"@Redfish.Settings"`
 	VirtualMedia       link `json:"VirtualMedia"`
 	Storage            link `json:"Storage"`
