@@ -31,6 +31,7 @@ type Rule string
 const (
 	RuleScopeEmpty       Rule = "scope-empty"       // fatal: hosts are declared, and no device is in the scope
 	RuleVersion          Rule = "version"           // warning: NetBox's release is not a supported one
+	RulePolicy           Rule = "policy"            // warning: policy.netbox.severity names what cannot be changed
 	RuleMissing          Rule = "missing"           // error: NetBox has no device of the host's name
 	RuleOutside          Rule = "outside-scope"     // error: it has, but not in the scope
 	RuleNameCase         Rule = "name-case"         // warning: the names differ in case
@@ -73,7 +74,7 @@ const (
 
 // severities are the defaults.
 var severities = map[Rule]Severity{
-	RuleScopeEmpty: Fatal, RuleVersion: Warning,
+	RuleScopeEmpty: Fatal, RuleVersion: Warning, RulePolicy: Warning,
 	RuleMissing: Error, RuleOutside: Error, RuleNameCase: Warning, RuleNameDuplicate: Error,
 	RuleUndeclared: Warning, RuleUnnamed: Warning, RuleUnreadable: Error, RuleStatus: Error,
 	RuleSite: Error, RuleRole: Error, RulePlatform: Warning, RuleRack: Warning,

@@ -1,6 +1,7 @@
 package netbox_test
 
 import (
+	"net/netip"
 	"testing/fstest"
 
 	"github.com/metalcue/metalcue/reconcile/credential"
@@ -13,3 +14,5 @@ func netboxSecret(s string) credential.Secret { return credential.Secret(s) }
 var roleTree = fstest.MapFS{"dcim.devices.json": {Data: []byte(`{"count":2,"results":[
 	{"id":1,"name":"parent","role":{"id":1,"slug":"server","_depth":0},"tags":[]},
 	{"id":2,"name":"child","role":{"id":2,"slug":"db-server","_depth":1},"tags":[]}]}`)}}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }

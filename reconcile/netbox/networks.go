@@ -215,7 +215,9 @@ func (w *wiring) port(n *Network, d *Device, row wireInterface) Interface {
 		i.TaggedVLANs = append(i.TaggedVLANs, v.VID)
 	}
 	slices.Sort(i.TaggedVLANs)
-	for _, s := range append(row.MACs, row.MAC) {
+	all := append(row.MACs, row.MAC)
+	slices.Sort(all)
+	for _, s := range slices.Compact(all) {
 		if s == "" {
 			continue
 		}

@@ -15,6 +15,17 @@ import (
 var brakes = []string{"no-reinstall", "no-reconcile", "maintenance"}
 
 func (c *checker) checkScope() {
+	for name := range c.fleet.Policy.NetBox.Severity {
+		_, known := severities[Rule(name)]
+		switch {
+		case !known:
+			c.report(Finding{Rule: RulePolicy, Field: "severity", Pos: c.fleet.Policy.Pos, Got: name,
+				Msg: fmt.Sprintf("policy.netbox.severity names %q, which is no rule", name)})
+		case fixed[Rule(name)]:
+			c.report(Finding{Rule: RulePolicy, Field: "severity", Pos: c.fleet.Policy.Pos, Got: name,
+				Msg: fmt.Sprintf("policy.netbox.severity names %q, which keeps installs from the wrong machine and cannot be changed", name)})
+		}
+	}
 	if w := versionWarning(c.snapshot.Version); w != "" {
 		c.report(Finding{Rule: RuleVersion, Field: "netbox-version", Msg: w, Got: c.snapshot.Version})
 	}
@@ -98,11 +109,10 @@ func (s *subject) absent() {
 // checkStanding asks whether NetBox lets the device be touched.
 func (s *subject) checkStanding() {
 	p := s.fleet.Policy.NetBox
-	allowed := slices.Concat(p.Install, p.InstallUnmarked)
+	allowed := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Install, p.InstallUnmarked))))
 	if d := s.device; !slices.Contains(allowed, d.Status) {
-		slices.Sort(allowed)
-		s.finding(RuleStatus, "status", "", strings.Join(slices.Compact(allowed), ", "), d.Status,
-			"status %q forbids installs: policy.netbox allows %s", d.Status, strings.Join(slices.Compact(allowed), ", "))
+		want := strings.Join(allowed, ", ")
+		s.finding(RuleStatus, "status", "", want, d.Status, "status %q forbids installs: policy.netbox allows %s", d.Status, want)
 	}
 	for _, tag := range brakes {
 		if contains(s.device.Tags, tag) {
