@@ -1,0 +1,220 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/metalcue/metalcue/isohttp"
+	"github.com/metalcue/metalcue/isohttp/iso9660"
+	"github.com/metalcue/metalcue/reconcile/answer"
+	"github.com/metalcue/metalcue/reconcile/marker"
+	"github.com/metalcue/metalcue/reconcile/redfish"
+	"golang.org/x/sync/errgroup"
+)
+
+// prepared is all that an install needs and that can be made, and can go
+// wrong, before a machine is touched.
+type prepared struct {
+	base     *base
+	rendered *answer.Rendered
+	view     *iso9660.View
+	regions  []isohttp.Region
+}
+
+// A shelf opens each base image once and keeps it for the run.
+type shelf struct {
+	images Images
+	mu     sync.Mutex
+	bases  map[string]func() (*base, error) // by SHA-256
+}
+
+// get returns the opened base image at url, verified by its digest.
+func (s *shelf) get(ctx context.Context, url, sha256 string) (*base, error) {
+	s.mu.Lock()
+	once, ok := s.bases[sha256]
+	if !ok {
+		once = sync.OnceValues(func() (*base, error) { return openBase(ctx, s.images, url, sha256) })
+		if s.bases == nil {
+			s.bases = map[string]func() (*base, error){}
+		}
+		s.bases[sha256] = once
+	}
+	s.mu.Unlock()
+	return once()
+}
+
+func openBase(ctx context.Context, images Images, url, sha256 string) (*base, error) {
+	b, err := images.Get(ctx, url, sha256)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(b.Path)
+	if err != nil {
+		return nil, err
+	}
+	image, err := iso9660.Open(f, b.Size)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", b.Path, err), f.Close())
+	}
+	return &base{Base: b, image: image, close: f.Close}, nil
+}
+
+// Close lets go of all images.
+func (s *shelf) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, once := range s.bases {
+		if b, err := once(); err == nil {
+			errs = append(errs, b.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// iso is what an answer family may look at on a base image.
+func (b *base) iso() answer.ISO {
+	iso := answer.ISO{Tree: b.image.FS(), VolumeID: b.image.VolumeID()}
+	if efi, _, err := b.image.EFI(); err == nil {
+		iso.EFI = efi
+	}
+	return iso
+}
+
+// prepareAll prepares every install of the plan and returns, beside what
+// succeeded, an error for each host that did not. No machine is touched.
+func (r *Reconciler) prepareAll(ctx context.Context, w *World, installs []Change, s *shelf) (map[string]*prepared, map[string]error) {
+	var mu sync.Mutex
+	ready, unfit := map[string]*prepared{}, map[string]error{}
+	var g errgroup.Group
+	g.SetLimit(8)
+	for _, c := range installs {
+		g.Go(func() error {
+			p, err := r.prepare(ctx, w.Hosts[c.Host], s)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				unfit[c.Host] = &HostError{Host: c.Host, Step: StepPrepare, Err: err}
+			} else {
+				ready[c.Host] = p
+			}
+			return nil
+		})
+	}
+	g.Wait()
+	return ready, unfit
+}
+
+// prepare renders one host's answer file with its secrets and patches it into
+// its image.
+func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*prepared, error) {
+	image := r.Fleet.Images[o.Host.OS]
+	b, err := s.get(ctx, image.URL, image.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", image.Name, err)
+	}
+	if err := answer.Check(b.iso(), image.Family, image.Version, image.Arch); err != nil {
+		return nil, fmt.Errorf("image %s (%s): %w", image.Name, image.URL, err)
+	}
+	req, err := r.request(o, r.hardware(ctx, o))
+	if err != nil {
+		return nil, err
+	}
+	req.ISO = b.iso()
+	req.Data.Image.Label = req.ISO.VolumeID
+	req.Secret = func(name string) (string, error) {
+		if r.Secret == nil {
+			return "", fmt.Errorf("secret %q is asked for, and no source of secrets is set up", name)
+		}
+		v, err := r.Secret(ctx, name)
+		return v.Reveal(), err
+	}
+	rendered, err := answer.Render(req)
+	if err != nil {
+		return nil, err
+	}
+	view, err := patch(b.image, rendered)
+	if err != nil {
+		return nil, fmt.Errorf("patching image %s: %w", image.Name, err)
+	}
+	regions, err := regionsOf(view, rendered)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", image.Name, err)
+	}
+	return &prepared{base: b, rendered: rendered, view: view, regions: regions}, nil
+}
+
+// request gathers what the answer file is rendered from, secrets and image
+// aside.
+func (r *Reconciler) request(o *Observation, hw func() (*redfish.Hardware, error)) (answer.Request, error) {
+	text, path, err := r.template(o.Host)
+	if err != nil {
+		return answer.Request{}, err
+	}
+	image := r.Fleet.Images[o.Host.OS]
+	return answer.Request{
+		Family: image.Family, Arch: image.Arch, Version: image.Version, KernelArgs: image.KernelArgs,
+		Template: text, TemplateName: path,
+		Data: facts(r.Fleet, o, hw),
+		Mark: "metalcue-" + image.SHA256[:16],
+	}, nil
+}
+
+// preview renders the answer file as it would be now, without image and
+// secrets, and returns its digest.
+func (r *Reconciler) preview(ctx context.Context, o *Observation, m Machine) (digest string, err error) {
+	req, err := r.request(o, sync.OnceValues(func() (*redfish.Hardware, error) { return m.Hardware(ctx) }))
+	if err != nil {
+		return "", err
+	}
+	text, err := answer.Preview(req)
+	if err != nil {
+		return "", err
+	}
+	return marker.ConfigDigest(append([]string{string(text), strconv.Itoa(len(req.KernelArgs))}, req.KernelArgs...)...), nil
+}
+
+// patch lays the rendered changes over an image.
+func patch(image *iso9660.Image, rendered *answer.Rendered) (*iso9660.View, error) {
+	edit := image.Edit()
+	for _, c := range rendered.Changes {
+		switch {
+		case c.In == answer.EFI:
+			edit.WriteEFI(c.Path, c.Data)
+		case c.Op == answer.Append:
+			edit.Append(c.Path, c.Data)
+		default:
+			edit.Write(c.Path, c.Data)
+		}
+	}
+	return edit.View()
+}
+
+// regionsOf tells the media server which bytes of a view mean which phase of
+// an install. What is neither a named file nor structure is payload.
+func regionsOf(view *iso9660.View, rendered *answer.Rendered) ([]isohttp.Region, error) {
+	var regions []isohttp.Region
+	for phase, paths := range rendered.Files {
+		for _, path := range paths {
+			extents, err := view.Lookup(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("%s, which the installer reads, is not on the image", path)
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range extents {
+				regions = append(regions, isohttp.Region{Phase: isohttp.Phase(phase), Path: path, Off: e.Off, Len: e.Len})
+			}
+		}
+	}
+	for _, e := range view.Structure() {
+		regions = append(regions, isohttp.Region{Phase: isohttp.Structure, Off: e.Off, Len: e.Len})
+	}
+	return regions, nil
+}

@@ -1,0 +1,87 @@
+package reconcile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/metalcue/metalcue/reconcile/answer"
+	"github.com/rogpeppe/go-internal/diff"
+)
+
+// A RenderedFile is one file that differs from the stock image.
+type RenderedFile struct {
+	Name string // as on the image; files of the EFI image begin with "/EFI image:"
+	Data []byte // secrets replaced by their names
+	Diff string // against the stock file, as a unified diff
+}
+
+// Render returns what a host's image would differ in, with secrets replaced by
+// their names. It reads NetBox, the base image and, when the template asks for
+// hardware, the BMC; it changes nothing but the image cache.
+func (r *Reconciler) Render(ctx context.Context, host string) ([]RenderedFile, error) {
+	sel, err := ParseSelector([]string{host})
+	if err != nil {
+		return nil, err
+	}
+	w, err := r.Inventorise(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
+	o := w.Hosts[host]
+	if o.Device == nil {
+		for _, f := range o.Findings {
+			err = errors.Join(err, errors.New(f.Msg))
+		}
+		return nil, err
+	}
+	image := r.Fleet.Images[o.Host.OS]
+	var s shelf
+	s.images = r.Images
+	defer s.Close()
+	b, err := s.get(ctx, image.URL, image.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", image.Name, err)
+	}
+	req, err := r.request(o, r.hardware(ctx, o))
+	if err != nil {
+		return nil, err
+	}
+	req.ISO = b.iso()
+	req.Data.Image.Label = req.ISO.VolumeID
+	rendered, err := answer.Render(req)
+	if err != nil {
+		return nil, err
+	}
+	var files []RenderedFile
+	for _, c := range rendered.Changes {
+		f, err := renderedFile(req.ISO, c)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func renderedFile(iso answer.ISO, c answer.Change) (RenderedFile, error) {
+	tree, name := iso.Tree, c.Path
+	if c.In == answer.EFI {
+		tree, name = iso.EFI, "/EFI image:"+c.Path
+	}
+	stock, err := fs.ReadFile(tree, strings.TrimPrefix(c.Path, "/"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return RenderedFile{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	old := name + " (stock)"
+	if err != nil {
+		old = "/dev/null"
+	}
+	if bytes.IndexByte(c.Data, 0) >= 0 {
+		return RenderedFile{Name: name, Data: c.Data, Diff: fmt.Sprintf("--- %s\n+++ %s\n@@ %d bytes of binary data @@\n", old, name, len(c.Data))}, nil
+	}
+	return RenderedFile{Name: name, Data: c.Data, Diff: string(diff.Diff(old, stock, name, c.Data))}, nil
+}

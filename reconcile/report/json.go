@@ -1,0 +1,34 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/metalcue/metalcue/reconcile"
+)
+
+// A Line is one line of the JSON Lines output: exactly one of the fields after
+// Type is set, the one that Type names. Readers must pass over types and
+// fields that they do not know; none is ever renamed or removed.
+type Line struct {
+	Type   string            `json:"type"`
+	Plan   *reconcile.Plan   `json:"plan,omitempty"`
+	Event  *reconcile.Event  `json:"event,omitempty"`
+	Report *reconcile.Report `json:"report,omitempty"`
+	Hosts  []Status          `json:"hosts,omitempty"`
+}
+
+// PlanJSON writes a plan as one line.
+func PlanJSON(w io.Writer, p *reconcile.Plan) error {
+	return json.NewEncoder(w).Encode(Line{Type: "plan", Plan: p})
+}
+
+// EventJSON writes an event as one line.
+func EventJSON(w io.Writer, e reconcile.Event) error {
+	return json.NewEncoder(w).Encode(Line{Type: "event", Event: &e})
+}
+
+// ReportJSON writes a report as one line.
+func ReportJSON(w io.Writer, r *reconcile.Report) error {
+	return json.NewEncoder(w).Encode(Line{Type: "report", Report: r})
+}

@@ -1,0 +1,77 @@
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/metalcue/metalcue/reconcile"
+	"github.com/metalcue/metalcue/reconcile/marker"
+)
+
+// A Status is what one machine bears now.
+type Status struct {
+	Host   string           `json:"host"`
+	State  string           `json:"state"` // match, differs, absent, foreign, unreadable, installing, failed, unknown
+	Marker string           `json:"marker"`
+	Power  string           `json:"power,omitempty"`
+	Text   string           `json:"text"`
+	Found  reconcile.Found  `json:"found"`
+	Wanted reconcile.Wanted `json:"wanted"`
+}
+
+// StatusOf tells what each machine of a plan bears.
+func StatusOf(p *reconcile.Plan) []Status {
+	var all []Status
+	for _, c := range p.Changes {
+		s := Status{Host: c.Host, Marker: c.From.Marker, Power: c.From.Power, Found: c.From, Wanted: c.To, State: state(c)}
+		if len(c.Reasons) > 0 {
+			s.Text = c.Reasons[0].Text
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func state(c reconcile.Change) string {
+	for _, r := range c.Reasons {
+		switch r.Code {
+		case reconcile.InSync:
+			return "match"
+		case reconcile.OSDiffers, reconcile.RoleDiffers, reconcile.GenerationDiffers, reconcile.ConfigDiffers:
+			return "differs"
+		case reconcile.MarkerAbsent:
+			return "absent"
+		case reconcile.MarkerForeign:
+			return "foreign"
+		case reconcile.MarkerUnreadable:
+			return "unreadable"
+		}
+	}
+	if m, err := marker.Parse(c.From.Marker); err == nil && m.State != marker.Installed {
+		return m.State.String()
+	}
+	return "unknown"
+}
+
+// StatusText writes statuses for a person. Leases are told from now.
+func StatusText(w io.Writer, all []Status, now time.Time) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "HOST\tSTATE\tPOWER\tMARKER\tWHAT")
+	for _, s := range all {
+		text := s.Text
+		if m, err := marker.Parse(s.Marker); err == nil && m.State == marker.Installing && m.Lease.After(now) {
+			text = fmt.Sprintf("run %s, attempt %d, lease ends in %s", m.Run, m.Attempt, took(now, m.Lease))
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.Host, s.State, cmp.Or(s.Power, "-"), cmp.Or(s.Marker, "-"), text)
+	}
+	return tw.Flush()
+}
+
+// StatusJSON writes statuses as one line.
+func StatusJSON(w io.Writer, all []Status) error {
+	return json.NewEncoder(w).Encode(Line{Type: "status", Hosts: all})
+}
