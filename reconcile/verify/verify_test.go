@@ -91,15 +91,25 @@ func TestSSHHostKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := verify.Verifier{Every: time.Millisecond, DialContext: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe()
-		go func() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // SSH needs a connection that buffers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
 			config := &ssh.ServerConfig{NoClientAuth: true}
 			config.AddHostKey(signer)
-			ssh.NewServerConn(server, config)
-			server.Close()
-		}()
-		return client, nil
+			ssh.NewServerConn(conn, config)
+			conn.Close()
+		}
+	}()
+	v := verify.Verifier{Every: time.Millisecond, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, listener.Addr().String())
 	}}
 	if err := v.Run(t.Context(), "192.0.2.7", nil, []schema.Check{{SSH: true, Timeout: 5 * time.Second}}); err != nil {
 		t.Errorf("a server with a host key: %v", err)
