@@ -48,7 +48,7 @@ label=$(unescape "$label")
 
 # A drive can take a while to appear.
 cd=
-for try in 1 2 3 4 5 6 7 8 9 10; do
+for _ in 1 2 3 4 5 6 7 8 9 10; do
 	for drive in /dev/sr*; do
 		[ -b "$drive" ] || continue
 		found=$(dd if="$drive" bs=1 skip=32808 count=32 2>/dev/null | sed 's/ *$//')
@@ -96,10 +96,11 @@ done
 awk '$1 ~ /^%(pre|post|packages|addon|anaconda|onerror|traceback|pre-install|certificate)$/ {on = 1}
 	!on {print}
 	$1 == "%end" {on = 0}' /tmp/answer >/tmp/commands
-for file in $(awk '$1 == "%include" {print $2}' /tmp/commands); do
+awk '$1 == "%include" {print $2}' /tmp/commands >/tmp/includes
+while read -r file; do
 	[ -f "$file" ] || stay "%include $file: there is no such file"
 	cat "$file" >>/tmp/commands
-done
+done </tmp/includes
 
 disk=$(sed -n 's/^ignoredisk .*--only-use=\([^ ,]*\).*/\1/p' /tmp/commands | tail -n 1)
 for candidate in vda sda; do
