@@ -2,7 +2,6 @@ package redfish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -290,109 +289,12 @@ func (c *Client) findChassis(ctx context.Context, all string, v *view) error {
 	return nil
 }
 
-// mediaCollections lists where slots may be: the System first, as sushy and
-// ironic prefer it, then its managers; what both name is listed once.
-func mediaCollections(sys *systemResource, managers []managerResource) []string {
-	var list []string
-	add := func(l link) {
-		if l != "" && !slices.Contains(list, string(l)) {
-			list = append(list, string(l))
-		}
-	}
-	add(sys.VirtualMedia)
-	for i := range managers {
-		add(managers[i].VirtualMedia)
-	}
-	return list
-}
-
-// findSlots reads the slots of the first collection that has a usable one. The
-// same drives may appear again under the Manager (Dell, Lenovo): those are left.
-func (c *Client) findSlots(ctx context.Context) ([]slotResource, error) {
-	p, l := c.profile(), c.Locations
-	l.Slots, l.ProxySlots = nil, nil
-	var all []slotResource
-	for _, uri := range l.Media {
-		list, err := c.members(ctx, uri)
-		if err != nil {
-			if status(err) == http.StatusNotFound {
-				continue
-			}
-			return nil, err
-		}
-		for _, m := range list {
-			if slices.ContainsFunc(p.skipSlots, func(s string) bool { return strings.HasPrefix(path.Base(m), s) }) {
-				continue
-			}
-			s, err := c.readSlot(ctx, m)
-			if err != nil {
-				if status(err) == http.StatusNotFound {
-					continue
-				}
-				return nil, err
-			}
-			if s.usable() && (p.onlySlot == "" || path.Base(m) == p.onlySlot) {
-				l.Slots = append(l.Slots, m)
-				all = append(all, *s)
-			} else if s.optical() && s.Actions.Eject.Target != "" {
-				l.ProxySlots = append(l.ProxySlots, m)
-				all = append(all, *s)
-			}
-		}
-		if len(l.Slots) > 0 {
-			break
-		}
-	}
-	return all, nil
-}
-
-func (c *Client) readSlot(ctx context.Context, uri string) (*slotResource, error) {
-	s := &slotResource{URI: uri}
-	r, err := c.get(ctx, uri, s)
-	if err != nil {
-		return nil, err
-	}
-	s.ETag = text(r.etag())
-	return s, nil
-}
-
 func stringsOf(l links) []string {
 	list := make([]string, 0, len(l))
 	for _, e := range l {
 		list = append(list, string(e))
 	}
 	return list
-}
-
-// naturally orders "2" before "10" and "EXT1" before "Remote1".
-func naturally(a, b string) int {
-	for a != "" && b != "" {
-		na, nb := digits(a), digits(b)
-		if na > 0 && nb > 0 {
-			x, y := strings.TrimLeft(a[:na], "0"), strings.TrimLeft(b[:nb], "0")
-			if len(x) != len(y) {
-				return len(x) - len(y)
-			}
-			if d := strings.Compare(x, y); d != 0 {
-				return d
-			}
-			a, b = a[na:], b[nb:]
-			continue
-		}
-		if a[0] != b[0] {
-			return int(a[0]) - int(b[0])
-		}
-		a, b = a[1:], b[1:]
-	}
-	return len(a) - len(b)
-}
-
-func digits(s string) int {
-	n := 0
-	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-		n++
-	}
-	return n
 }
 
 // refused is the error of every action on a BMC that is recognised and refused.
@@ -438,5 +340,3 @@ func (c *Client) readSystem(ctx context.Context) (*systemResource, error) {
 	sys.ETag = text(r.etag())
 	return sys, nil
 }
-
-var errNoSlot = errors.New("no virtual CD or DVD slot")

@@ -20,6 +20,8 @@ var (
 	ErrPrivilege = errors.New("not allowed")
 	// ErrLocked: the BMC or the machine is in a lockdown mode.
 	ErrLocked = errors.New("locked down")
+	// ErrLicence: the BMC has the function and wants a licence for it.
+	ErrLicence = errors.New("licence missing")
 	// ErrUnreachable: no answer came, or a connection broke and stayed broken.
 	ErrUnreachable = errors.New("unreachable")
 	// ErrTLS: the BMC's certificate is not the one that is trusted. Permanent.
@@ -84,8 +86,10 @@ func (e *Error) Is(target error) bool {
 		return e.Status == http.StatusUnauthorized || e.says("PasswordChangeRequired")
 	case ErrLocked:
 		return e.lockdown()
+	case ErrLicence:
+		return e.licence()
 	case ErrPrivilege:
-		return e.Status == http.StatusForbidden && !e.says("PasswordChangeRequired") && !e.lockdown()
+		return e.Status == http.StatusForbidden && !e.says("PasswordChangeRequired") && !e.lockdown() && !e.licence()
 	}
 	return false
 }
@@ -95,6 +99,13 @@ func (e *Error) Is(target error) bool {
 func (e *Error) lockdown() bool {
 	return (e.Status == http.StatusForbidden || e.Status == http.StatusBadRequest) &&
 		strings.Contains(strings.ToLower(e.Message), "lockdown")
+}
+
+// licence: "LicenseKeyRequired" (HPE), "OemLicenseNotPassed" (Supermicro), or the
+// word in the text (Dell).
+func (e *Error) licence() bool {
+	words := strings.ToLower(e.Message + strings.Join(e.IDs, " "))
+	return e.Status/100 == 4 && (strings.Contains(words, "license") || strings.Contains(words, "licence"))
 }
 
 // says reports whether one of the message IDs is among names.
@@ -130,7 +141,7 @@ func status(err error) int {
 // permanent reports whether trying again, or reading on, cannot help.
 func permanent(err error) bool {
 	return errors.Is(err, ErrAuth) || errors.Is(err, ErrTLS) || errors.Is(err, ErrForeign) ||
-		errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLocked) || errors.Is(err, ErrPrivilege)
+		errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLocked) || errors.Is(err, ErrLicence) || errors.Is(err, ErrPrivilege)
 }
 
 // message is one entry of @Message.ExtendedInfo.

@@ -70,14 +70,14 @@ func TestForeignLinks(t *testing.T) {
 		"https://bmc.example:8443/x", "https://admin:pw@bmc.example/redfish/v1/Systems/1", "https://bmc.example@evil.example/x",
 		":443@evil.example/x", "mailto:evil", "/redfish/v1/../../evil", "relative/path", "/\\evil.example/x", "/a\r\nHost: evil.example",
 	}
-	for place, make := range places {
+	for place, build := range places {
 		for _, link := range links {
 			t.Run(place+" "+link, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					quoted := fmt.Sprintf("%q", link)
-					rec := &recorder{next: inProcess{make(quoted[1 : len(quoted)-1])}}
+					rec := &recorder{next: inProcess{build(quoted[1 : len(quoted)-1])}}
 					if place == "systems" || place == "member" || place == "next page" || place == "settings" {
-						rec.next = inProcess{make(link)}
+						rec.next = inProcess{build(link)}
 					}
 					c := &redfish.Client{Address: "bmc.example", Login: login, Transport: rec}
 					_, err := c.Observe(t.Context())

@@ -21,7 +21,7 @@ type Report struct {
 
 // Ability is one thing that an installation needs.
 type Ability struct {
-	Name string `json:"name"` // "power", "media", "boot", "marker", "identity", "firmware"
+	Name string `json:"name"` // "identity", "support", "power", "media", "boot", "marker", "firmware"
 	OK   bool   `json:"ok"`
 	// How it will be done, or why it will not work and what to do about it.
 	Text string `json:"text"`
@@ -49,14 +49,15 @@ func (c *Client) Probe(ctx context.Context) (*Report, error) {
 	c.keepResetTypes(v.system)
 	p := c.profile()
 	r := &Report{Vendor: c.Locations.Vendor, Profile: p.name, Forced: c.Profile != "", Tier: p.tier, Rules: p.rules}
+	r.identity(v)
 	if p.tier == TierRefused {
 		r.add("support", false, "%s", p.refusal)
+	} else {
+		c.probePower(ctx, r, v.system)
+		c.probeMedia(r)
+		c.probeBoot(r, v)
+		c.probeMarker(r, v)
 	}
-	r.identity(v)
-	c.probePower(ctx, r, v.system)
-	c.probeMedia(r)
-	c.probeBoot(r, v)
-	c.probeMarker(r, v)
 	r.firmware(p, c.Locations)
 	r.System = c.describe(v)
 	r.System.Requests = int(c.sent.Load() - before)
@@ -107,8 +108,6 @@ func (c *Client) probePower(ctx context.Context, r *Report, sys *systemResource)
 func (c *Client) probeMedia(r *Report) {
 	l, p := c.Locations, c.profile()
 	switch {
-	case p.tier == TierRefused:
-		r.add("media", false, "refused, see support")
 	case len(l.Slots) > 0:
 		r.add("media", true, "%d slots, %s first; URLs by %s", len(l.Slots), l.Slots[0], strings.Join(p.schemes, " or "))
 	case l.EnableMedia != "":
@@ -165,6 +164,6 @@ func (r *Report) firmware(p *profile, l *Locations) {
 		}
 	}
 	if ok {
-		r.add("firmware", true, "%s %s", l.ManagerModel, l.Firmware)
+		r.add("firmware", true, "%s", strings.TrimSpace(l.ManagerModel+" "+strings.TrimPrefix(l.Firmware, l.ManagerModel+" ")))
 	}
 }

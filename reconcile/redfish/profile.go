@@ -76,12 +76,15 @@ type match struct {
 }
 
 var (
-	webSchemes   = []string{"http", "https"}
-	httpsFirst   = []string{"https", "http"}
-	httpsOnly    = []string{"https"}
-	cdOnly       = []string{"Cd"}
-	usbCdFirst   = []string{"UsbCd", "Cd"}
-	dumps        = "dump in reference data"
+	webSchemes = []string{"http", "https"}
+	httpsFirst = []string{"https", "http"}
+	httpsOnly  = []string{"https"}
+	cdOnly     = []string{"Cd"}
+	usbCdFirst = []string{"UsbCd", "Cd"}
+)
+
+const (
+	dumps        = "dump of a real machine"
 	sushyHistory = "openstack sushy and ironic"
 )
 
@@ -99,7 +102,7 @@ var profiles = []profile{
 	},
 	{
 		name: "dell-idrac10", vendor: "Dell", tier: TierFull,
-		when:    []match{{oem: "Dell", managerModel: "17G"}, {oem: "Dell", managerModel: "18G"}},
+		when:      []match{{oem: "Dell", managerModel: "17G"}, {oem: "Dell", managerModel: "18G"}},
 		systemTag: true, schemes: webSchemes, bootTargets: cdOnly,
 		onlySlot: "1",
 		rules: []Rule{
@@ -111,7 +114,7 @@ var profiles = []profile{
 	},
 	{
 		name: "dell-idrac9", vendor: "Dell", tier: TierFull,
-		when:    []match{{oem: "Dell"}, {vendor: "Dell"}, {manufacturer: "Dell"}},
+		when:      []match{{oem: "Dell"}, {vendor: "Dell"}, {manufacturer: "Dell"}},
 		systemTag: true, schemes: webSchemes, bootTargets: cdOnly,
 		rules: []Rule{
 			{"media under System and Manager are the same drives; the System's are used", "R750, iDRAC9 6.00.30, 7.10.30", dumps},
@@ -133,7 +136,7 @@ var profiles = []profile{
 	},
 	{
 		name: "hpe-ilo", vendor: "HPE", tier: TierFull,
-		when:    []match{{oem: "Hpe"}, {managerModel: "iLO"}, {vendor: "HPE"}, {manufacturer: "HPE"}},
+		when:      []match{{oem: "Hpe"}, {managerModel: "iLO"}, {vendor: "HPE"}, {manufacturer: "HPE"}},
 		systemTag: true, schemes: webSchemes, bootTargets: cdOnly,
 		rules: []Rule{
 			{"media only under the Manager; slot 2 is the CD drive", "DL385 Gen10 Plus v2 iLO 5 2.72 to DL380a Gen12 iLO 7 1.13", dumps},
@@ -146,7 +149,7 @@ var profiles = []profile{
 	},
 	{
 		name: "lenovo-xcc", vendor: "Lenovo", tier: TierFull,
-		when:    []match{{oem: "Lenovo"}, {managerModel: "Lenovo XClarity"}},
+		when:      []match{{oem: "Lenovo"}, {managerModel: "Lenovo XClarity"}},
 		systemTag: true, schemes: webSchemes, bootTargets: cdOnly,
 		skipSlots: []string{"RDOC"},
 		keepBoot:  true,
@@ -172,7 +175,7 @@ var profiles = []profile{
 	},
 	{
 		name: "nvidia-dgx", vendor: "NVIDIA", tier: TierProfile,
-		when:    []match{{oem: "Ami", manufacturer: "NVIDIA"}},
+		when:      []match{{oem: "Ami", manufacturer: "NVIDIA"}},
 		systemTag: true, schemes: httpsOnly, bootTargets: cdOnly,
 		insertFrom: insertWithProtocol, forceMode: true, settingsFirst: true,
 		rules: []Rule{

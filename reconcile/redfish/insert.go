@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,22 +11,6 @@ import (
 	"strings"
 	"time"
 )
-
-// inserted judges a slot: is something in it, and what. Supermicro leaves Image
-// and sometimes Inserted behind after an eject; ConnectedVia tells the truth.
-func (c *Client) inserted(s *slotResource) (bool, string) {
-	in := s.Inserted.Value
-	if !s.Inserted.Known {
-		in = s.Image.trim() != "" && s.ConnectedVia != "NotConnected"
-	}
-	if c.profile().imageStays && s.ConnectedVia == "NotConnected" {
-		in = false
-	}
-	if !in {
-		return false, ""
-	}
-	return true, s.Image.trim()
-}
 
 // Insert mounts the image at url in a virtual CD drive and returns when a slot
 // shows exactly this URL as inserted. It ejects nothing: a drive that holds
@@ -115,13 +100,15 @@ func (c *Client) slotsForInsert(ctx context.Context) ([]slotResource, error) {
 			return nil, err
 		}
 	}
-	var list []slotResource
-	for _, uri := range c.Locations.Slots {
-		s, err := c.readSlot(ctx, uri)
-		if err != nil {
-			return nil, err
+	list, err := c.readSlots(ctx)
+	if status(err) == http.StatusNotFound {
+		// Remembered slots are gone: AMI takes them away when the BMC restarts.
+		if err = c.enableMedia(ctx); err == nil {
+			list, err = c.readSlots(ctx)
 		}
-		list = append(list, *s)
+	}
+	if err != nil {
+		return nil, err
 	}
 	// The slot used last first: it is the one that worked.
 	slices.SortStableFunc(list, func(a, b slotResource) int {
@@ -133,6 +120,18 @@ func (c *Client) slotsForInsert(ctx context.Context) ([]slotResource, error) {
 		}
 		return rank(&a) - rank(&b)
 	})
+	return list, nil
+}
+
+func (c *Client) readSlots(ctx context.Context) ([]slotResource, error) {
+	var list []slotResource
+	for _, uri := range c.Locations.Slots {
+		s, err := c.readSlot(ctx, uri)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, *s)
+	}
 	return list, nil
 }
 
@@ -164,8 +163,8 @@ func (c *Client) enableMedia(ctx context.Context) error {
 
 // insertInto mounts url in one slot.
 func (c *Client) insertInto(ctx context.Context, s *slotResource, url string) error {
-	rung := c.profile().insertFrom
-	return c.bring(ctx, effect{
+	rung, task := c.profile().insertFrom, ""
+	err := c.bring(ctx, effect{
 		what: "medium inserted",
 		reached: func(ctx context.Context) (bool, string, error) {
 			now, err := c.readSlot(ctx, s.URI)
@@ -182,8 +181,10 @@ func (c *Client) insertInto(ctx context.Context, s *slotResource, url string) er
 			return false, "empty", nil
 		},
 		write: func(ctx context.Context) error {
+			var r *response
 			var err error
-			rung, err = c.climb(ctx, s, url, rung)
+			rung, r, err = c.climb(ctx, s, url, rung)
+			task = taskOf(r)
 			return err
 		},
 		lag: c.Timing.Insert,
@@ -192,6 +193,49 @@ func (c *Client) insertInto(ctx context.Context, s *slotResource, url string) er
 		attempts: 4,
 		pause:    3 * time.Second,
 	})
+	if errors.Is(err, ErrNoEffect) {
+		err = errors.Join(err, c.taskError(ctx, task))
+	}
+	return err
+}
+
+// taskOf is where an answer of 202 says that the outcome will be told
+// (DSP0266 12.2): the Task in its body, else the monitor in Location.
+func taskOf(r *response) string {
+	if r == nil || r.status != http.StatusAccepted {
+		return ""
+	}
+	var task struct {
+		URI text `json:"@odata.id"`
+	}
+	if decode(r.body, &task) == nil && task.URI != "" {
+		return string(task.URI)
+	}
+	return r.header.Get("Location")
+}
+
+// taskError reads what a task says of its failure. Tasks only explain: what
+// counts is the effect, and a finished task may already be gone (Lenovo).
+func (c *Client) taskError(ctx context.Context, uri string) error {
+	if uri == "" {
+		return nil
+	}
+	r, err := c.send(ctx, http.MethodGet, uri, nil, nil)
+	if err != nil {
+		return fmt.Errorf("reading its task: %w", err)
+	}
+	var task struct {
+		State    text            `json:"TaskState"`
+		Messages json.RawMessage `json:"Messages"`
+	}
+	if err := decode(r.body, &task); err != nil {
+		return fmt.Errorf("reading its task: %w", err)
+	}
+	var list []message
+	decodeList(task.Messages, &list)
+	e := &Error{Method: http.MethodGet, Path: uri, Status: r.status}
+	e.add(list[:min(len(list), maxMessages)], c.secrets())
+	return fmt.Errorf("its task is %s: %s", clean(string(task.State), nil), e.Message)
 }
 
 // The rungs of the insert payload. Each adds to the one before; BMCs that
@@ -224,18 +268,19 @@ func insertPayload(medium string, rung int, patched bool) map[string]any {
 }
 
 // climb sends the insert, adding parameters as long as the BMC misses some. It
-// returns the rung it ended on.
-func (c *Client) climb(ctx context.Context, s *slotResource, url string, rung int) (int, error) {
+// returns the rung it ended on and its answer.
+func (c *Client) climb(ctx context.Context, s *slotResource, url string, rung int) (int, *response, error) {
 	for {
+		var r *response
 		var err error
 		if s.Actions.Insert.Target != "" {
-			_, err = c.post(ctx, string(s.Actions.Insert.Target), insertPayload(url, rung, false))
+			r, err = c.post(ctx, string(s.Actions.Insert.Target), insertPayload(url, rung, false))
 		} else {
-			_, err = c.patch(ctx, s.URI, insertPayload(url, rung, true))
+			r, err = c.patch(ctx, s.URI, insertPayload(url, rung, true))
 		}
 		next := nextRung(err, rung)
 		if next <= rung {
-			return rung, err
+			return rung, r, err
 		}
 		rung = next
 	}
@@ -265,96 +310,4 @@ func nextRung(err error, rung int) int {
 		return rung
 	}
 	return named
-}
-
-// Eject empties every virtual CD and DVD slot. Empty slots are no error, and a
-// slot that the BMC calls empty is ejected all the same where that costs one
-// request: Inserted may be stale.
-func (c *Client) Eject(ctx context.Context) error {
-	end, err := c.ready(ctx)
-	if err != nil {
-		return fmt.Errorf("ejecting media: %w", err)
-	}
-	defer end()
-	if len(c.Locations.Slots) == 0 {
-		if _, err := c.findSlots(ctx); err != nil {
-			return fmt.Errorf("ejecting media: %w", err)
-		}
-	}
-	var failures []error
-	for _, uri := range slices.Concat(c.Locations.Slots, c.Locations.ProxySlots) {
-		if err := c.ejectFrom(ctx, uri); err != nil {
-			failures = append(failures, fmt.Errorf("ejecting media: %w", err))
-			if ctx.Err() != nil || permanent(err) {
-				break
-			}
-		}
-	}
-	return errors.Join(failures...)
-}
-
-func (c *Client) ejectFrom(ctx context.Context, uri string) error {
-	s, err := c.readSlot(ctx, uri)
-	if status(err) == http.StatusNotFound {
-		return nil // a slot that is gone holds nothing
-	}
-	if err != nil {
-		return err
-	}
-	if in, _ := c.inserted(s); !in {
-		return c.ejectStale(ctx, s)
-	}
-	err = c.bring(ctx, effect{
-		what: "slot " + slotID(s) + " empty",
-		reached: func(ctx context.Context) (bool, string, error) {
-			now, err := c.readSlot(ctx, uri)
-			if err != nil {
-				return false, "unread", err
-			}
-			s = now // Supermicro shows EjectMedia only while something is in
-			in, _ := c.inserted(now)
-			return !in, "inserted", nil
-		},
-		write:    func(ctx context.Context) error { return c.ejectOnce(ctx, s) },
-		lag:      c.Timing.Eject,
-		again:    func(e *Error) bool { return e.Status >= 500 || e.Status == http.StatusConflict },
-		attempts: 4,
-		pause:    3 * time.Second,
-	})
-	if err != nil {
-		return fmt.Errorf("slot %s: %w", slotID(s), err)
-	}
-	if d := c.profile().settle; d > 0 {
-		return sleep(ctx, d)
-	}
-	return nil
-}
-
-// ejectStale ejects a slot that reads empty, once, where it has an action for
-// it. What the BMC thinks of that does not matter unless the login is refused.
-func (c *Client) ejectStale(ctx context.Context, s *slotResource) error {
-	if s.Actions.Eject.Target == "" || !s.usable() {
-		return nil
-	}
-	err := c.ejectOnce(ctx, s)
-	if err != nil && (ctx.Err() != nil || errors.Is(err, ErrAuth) || errors.Is(err, ErrTLS)) {
-		return err
-	}
-	return nil
-}
-
-// ejectOnce tries the variants: POST with no body, POST of an empty object
-// (HPE, Dell), PATCH (Lenovo, and where the action turns out to be missing).
-func (c *Client) ejectOnce(ctx context.Context, s *slotResource) error {
-	if target := string(s.Actions.Eject.Target); target != "" {
-		_, err := c.post(ctx, target, nil)
-		if st := status(err); st == http.StatusBadRequest || st == http.StatusUnsupportedMediaType || st == http.StatusLengthRequired {
-			_, err = c.post(ctx, target, map[string]any{})
-		}
-		if st := status(err); st != http.StatusNotFound && st != http.StatusMethodNotAllowed {
-			return err
-		}
-	}
-	_, err := c.patch(ctx, s.URI, map[string]any{"Image": nil, "Inserted": false})
-	return err
 }
