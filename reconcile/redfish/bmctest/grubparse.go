@@ -43,6 +43,7 @@ type grubParser struct {
 	text string
 	pos  int
 	line int
+	deep int // blocks within blocks
 }
 
 func parseGrub(text string) ([]statement, error) {
@@ -57,6 +58,10 @@ func parseGrub(text string) ([]statement, error) {
 // block reads statements until the text ends or a closing word does, whose
 // command it returns.
 func (p *grubParser) block() (list []statement, stop []word, err error) {
+	if p.deep++; p.deep > 64 {
+		return nil, nil, fmt.Errorf("grub: line %d: blocks are nested too deep", p.line)
+	}
+	defer func() { p.deep-- }()
 	for {
 		words, open, end := p.command()
 		if len(words) == 0 {
