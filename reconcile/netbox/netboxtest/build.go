@@ -190,9 +190,19 @@ func (st *state) customFields(given map[string]any) any {
 		if _, ok := out[name]; !ok {
 			st.addCustomField(CustomField{Name: name, Type: typeOf(v)})
 		}
-		out[name] = v
+		out[name] = st.customValue(st.fieldType(name), v)
 	}
 	return mapping(out)
+}
+
+// fieldType is the type of a defined custom field.
+func (st *state) fieldType(name string) string {
+	for _, f := range st.tables["extras/custom-fields"].rows {
+		if f.text("name", "") == name {
+			return f.text("type", "value")
+		}
+	}
+	return ""
 }
 
 func typeOf(v any) string {

@@ -3,6 +3,7 @@ package netboxtest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,8 +76,8 @@ func (o *object) bytes() raw { return o.appendTo(nil, func(string) bool { return
 // parseObject takes a recorded object apart, its keys in their order.
 func parseObject(data raw) (*object, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
-	if _, err := d.Token(); err != nil {
-		return nil, err
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.Join(errors.New("not an object"), err)
 	}
 	o := &object{}
 	for d.More() {

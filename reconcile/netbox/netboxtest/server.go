@@ -213,15 +213,21 @@ func (s *Server) authorize(st *state, r *http.Request) *answer {
 
 // status answers /api/status/.
 func (st *state) status() *answer {
+	v := map[string]any{
+		"django-version": "5.2.19", "netbox-version": st.version, "plugins": map[string]any{},
+		"python-version": "3.12.1", "rq-workers-running": 1,
+	}
 	apps := "installed_apps"
 	if st.release < 404 {
 		apps = "installed-apps"
+	} else {
+		v["hostname"] = "netboxtest"
 	}
-	return newJSON(http.StatusOK, map[string]any{
-		"django-version": "5.2.19", "hostname": "netboxtest", apps: map[string]any{"rest_framework": "3.16.1"},
-		"netbox-version": st.version, "netbox-full-version": st.version, "plugins": map[string]any{},
-		"python-version": "3.12.1", "rq-workers-running": 1,
-	})
+	v[apps] = map[string]any{"rest_framework": "3.16.1"}
+	if st.release >= 403 {
+		v["netbox-full-version"] = st.version
+	}
+	return newJSON(http.StatusOK, v)
 }
 
 // collection answers for a whole table.

@@ -49,9 +49,26 @@ func (st *state) patchOne(r *http.Request, o *object, body []byte) *answer {
 	o.vals = changed.vals
 	st.changed()
 	a := newAnswer(http.StatusOK)
-	a.body = o.appendTo(nil, projection(parseQuery(r.URL.RawQuery), st.release, "dcim/devices"))
+	a.body = st.uncounted(o).appendTo(nil, projection(parseQuery(r.URL.RawQuery), st.release, "dcim/devices"))
 	st.etag(a, o)
 	return a
+}
+
+// uncounted is a device as a PATCH answers it: before 4.5 what it refers to
+// comes without the counts that a list has.
+func (st *state) uncounted(o *object) *object {
+	if st.release >= 405 {
+		return o
+	}
+	c := &object{id: o.id, keys: o.keys, vals: slices.Clone(o.vals)}
+	for _, key := range []string{"role", "platform", "location"} {
+		nested, err := parseObject(c.get(key))
+		if err != nil {
+			continue // null
+		}
+		c.set(key, raw(nested.appendTo(nil, func(k string) bool { return !strings.HasSuffix(k, "_count") })))
+	}
+	return c
 }
 
 // patchMany changes several devices or, if one of the values is bad, none.
@@ -241,6 +258,9 @@ func (st *state) patchCustomFields(c *object, v raw, problems map[string]any) {
 	for name, value := range given {
 		i := slices.IndexFunc(st.tables["extras/custom-fields"].rows, func(o *object) bool { return o.text("name", "") == name })
 		if i < 0 {
+			if st.release == 404 {
+				continue // 4.4.10 drops it and answers 200
+			}
 			if st.release >= 405 {
 				problems["custom_fields"] = map[string]any{name: fmt.Sprintf("Custom field '%s' does not exist for this object type.", name)}
 			} else {
