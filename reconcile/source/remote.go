@@ -275,6 +275,8 @@ func explain(err error, u *url.URL) error {
 		return fmt.Errorf("%w, or it is private: %s", err, login)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return fmt.Errorf("%w: push the fleet to it", err)
+	case strings.Contains(err.Error(), "not our ref"):
+		return fmt.Errorf("the server does not give out that commit; name a branch or a tag that has it: %w", err)
 	}
 	return err
 }
