@@ -42,7 +42,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			t.Close()
 			continue
 		}
-		c.exchange.server, c.exchange.kept = l.server, true
+		c.exchange.server = l.server
 		return c, nil
 	}
 }

@@ -1,6 +1,8 @@
 package isohttp
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -20,6 +22,7 @@ type outgoing struct {
 	step func(fd uintptr) bool // c.write, made once
 
 	holding bool    // Write keeps what it gets in buf
+	fields  bool    // and adds the header fields that answerConn left out
 	buf     *buffer // header held back, then small segments
 	used    int     // bytes in buf
 
@@ -57,11 +60,23 @@ func (x *exchange) sendConn(off, n int64) error {
 	o.body, o.booked, o.err = x.c.cursor(off, n), off, nil
 	defer c.drop()
 	o.holding = true
-	x.w.(http.Flusher).Flush()
-	o.holding = false
+	err := http.NewResponseController(x.w).Flush()
+	o.holding, o.fields = false, false
+	if err != nil {
+		return err
+	}
 	// net/http hands the cursor on to conn.ReadFrom, and counts.
-	_, err := x.w.(io.ReaderFrom).ReadFrom(&o.body)
+	_, err = x.w.(io.ReaderFrom).ReadFrom(&o.body)
 	return err
+}
+
+// answerConn sends an answer of one range or of everything. It tells net/http
+// only what that has to know, and adds all other header fields, of which most
+// never change, as bytes.
+func (x *exchange) answerConn(h http.Header) error {
+	x.setLength(h)
+	x.conn.out.fields = true
+	return x.body()
 }
 
 // Write holds b back when a body will follow at once.
@@ -78,7 +93,29 @@ func (c *conn) Write(b []byte) (int, error) {
 		return c.TCPConn.Write(b)
 	}
 	o.used += copy(o.buf[o.used:], b)
+	if o.fields {
+		o.fields = false
+		return len(b), c.addFields()
+	}
 	return len(b), nil
+}
+
+// addFields adds header fields to the header in the buffer. net/http writes its
+// header at once: it is small.
+func (c *conn) addFields() error {
+	o, x := &c.out, &c.exchange
+	b := o.buf[:o.used]
+	if !bytes.HasSuffix(b, []byte("\r\n\r\n")) {
+		return errors.New("net/http wrote half a header")
+	}
+	b = append(b[:len(b)-2], x.c.fields...)
+	if len(x.ranges) == 1 {
+		b = append(b, "Content-Range: "...)
+		b = appendContentRange(b, x.ranges[0], x.c)
+		b = append(b, "\r\n"...)
+	}
+	o.used = len(append(b, "\r\n"...))
+	return nil
 }
 
 // ReadFrom sends what sendConn has prepared.

@@ -18,7 +18,6 @@ type exchange struct {
 	server *Server
 	client netip.Addr
 	conn   *conn // to send by; nil: only what the ResponseWriter offers
-	kept   bool  // belongs to a connection, for all its answers
 
 	w      http.ResponseWriter
 	ctx    context.Context
@@ -31,9 +30,9 @@ type exchange struct {
 	next, prev *exchange // in Publication.active
 	aborted    bool      // guarded by Publication.mu
 
-	number        [64]byte
-	length, field [1]string
-	space         [1]byteRange
+	space  [1]byteRange // of ranges, mostly
+	n      int64        // what length says
+	length [1]string    // value of Content-Length, kept as clients ask for equal ranges
 }
 
 type exchangeKey struct{}
@@ -182,60 +181,64 @@ func (p *Publication) refuse(client netip.Addr) {
 // answer sends what the request asks for of the medium.
 func (x *exchange) answer(r *http.Request) error {
 	c, h := x.c, x.w.Header()
+	status := precondition(r.Header, c.etag, c.modified)
+	// Ranges are defined for GET only (RFC 9110 §14.2).
+	x.ranges = x.space[:0]
+	if f := r.Header["Range"]; status == 0 && f != nil && r.Method == http.MethodGet && rangeApplies(r.Header, c.etag, c.modified) {
+		var ok bool
+		if x.ranges, ok = rangesOf(x.ranges, f[0], c.size); !ok {
+			status = http.StatusRequestedRangeNotSatisfiable
+		}
+	}
+	if x.conn != nil && status == 0 && r.Method == http.MethodGet && len(x.ranges) < 2 {
+		return x.answerConn(h)
+	}
 	h["Accept-Ranges"] = acceptRanges
 	h["Cache-Control"] = cacheControl
 	h["Etag"] = c.etagField
-	h["Last-Modified"] = c.modifiedField
-	switch precondition(r.Header, c.etag, c.modified) {
-	case http.StatusNotModified:
-		delete(h, "Last-Modified") // RFC 9110 §15.4.5: the tag says it all
-		x.w.WriteHeader(http.StatusNotModified)
+	switch status {
+	case http.StatusNotModified: // RFC 9110 §15.4.5: the tag says it all
+		x.w.WriteHeader(status)
 		return nil
 	case http.StatusPreconditionFailed:
 		return errMatch
+	case http.StatusRequestedRangeNotSatisfiable:
+		h["Content-Range"] = []string{"bytes */" + c.lengthField[0]}
+		return errRange
 	}
-	// Ranges are defined for GET only (RFC 9110 §14.2).
-	x.ranges = x.ranges[:0]
-	if f := r.Header["Range"]; f != nil && r.Method == http.MethodGet && rangeApplies(r.Header, c.etag, c.modified) {
-		ranges, ok := rangesOf(x.space[:0], f[0], c.size)
-		if !ok {
-			h["Content-Range"] = []string{"bytes */" + c.lengthField[0]}
-			return errRange
-		}
-		x.ranges = ranges
+	h["Last-Modified"] = c.modifiedField
+	h["Content-Type"] = octetStream
+	x.setLength(h)
+	switch len(x.ranges) {
+	case 0:
+	case 1:
+		h["Content-Range"] = []string{string(appendContentRange(nil, x.ranges[0], c))}
+	default:
+		h["Content-Type"] = c.multipartField
 	}
-	x.fields(h)
 	if r.Method == http.MethodHead {
 		x.w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	if x.server.RatePerClient > 0 {
-		x.limit = x.server.limits.acquire(x.client)
-		defer x.server.limits.release(x.client)
-	}
-	if err := x.body(); err != nil {
-		return &sendError{err}
-	}
-	return nil
+	return x.body()
 }
 
-// fields sets the fields that depend on the ranges.
-func (x *exchange) fields(h http.Header) {
-	h["Content-Type"] = octetStream
+// setLength sets the Content-Length.
+func (x *exchange) setLength(h http.Header) {
+	n := x.c.size
 	switch len(x.ranges) {
 	case 0:
 		h["Content-Length"] = x.c.lengthField
+		return
 	case 1:
-		r := x.ranges[0]
-		b := strconv.AppendInt(x.number[:0], r.n, 10)
-		n := len(b)
-		b = appendContentRange(b, r, x.c)
-		x.length[0], x.field[0] = x.text(b[:n]), x.text(b[n:])
-		h["Content-Length"], h["Content-Range"] = x.length[:], x.field[:]
+		n = x.ranges[0].n
 	default:
-		h["Content-Type"] = x.c.multipartField
-		h["Content-Length"] = []string{strconv.FormatInt(x.multipartLength(), 10)}
+		n = x.multipartLength()
 	}
+	if n != x.n {
+		x.n, x.length[0] = n, strconv.FormatInt(n, 10)
+	}
+	h["Content-Length"] = x.length[:]
 }
 
 func appendContentRange(b []byte, r byteRange, c *content) []byte {
@@ -247,27 +250,47 @@ func appendContentRange(b []byte, r byteRange, c *content) []byte {
 	return append(b, c.lengthField[0]...)
 }
 
+// body sends header and body.
 func (x *exchange) body() error {
+	if x.server.RatePerClient > 0 {
+		x.limit = x.server.limits.acquire(x.client)
+		defer x.server.limits.release(x.client)
+	}
+	x.w.WriteHeader(x.status())
+	err := error(nil)
 	switch len(x.ranges) {
 	case 0:
-		x.w.WriteHeader(http.StatusOK)
-		return x.send(0, x.c.size)
+		err = x.send(0, x.c.size)
 	case 1:
-		x.w.WriteHeader(http.StatusPartialContent)
-		return x.send(x.ranges[0].off, x.ranges[0].n)
+		err = x.send(x.ranges[0].off, x.ranges[0].n)
+	default:
+		err = x.sendParts()
 	}
-	x.w.WriteHeader(http.StatusPartialContent)
-	var head []byte
+	if err != nil {
+		return &sendError{err}
+	}
+	return nil
+}
+
+func (x *exchange) status() int {
+	if len(x.ranges) > 0 {
+		return http.StatusPartialContent
+	}
+	return http.StatusOK
+}
+
+func (x *exchange) sendParts() error {
+	var b []byte
 	for i, r := range x.ranges {
-		head = x.appendPart(head[:0], i, r)
-		if _, err := x.w.Write(head); err != nil {
+		b = x.appendPart(b[:0], i, r)
+		if _, err := x.w.Write(b); err != nil {
 			return err
 		}
 		if err := x.send(r.off, r.n); err != nil {
 			return err
 		}
 	}
-	_, err := x.w.Write(x.appendEnd(head[:0]))
+	_, err := x.w.Write(x.appendEnd(b[:0]))
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"time"
-	"unsafe"
 )
 
 // maxChunk is how much is sent before it is booked. Sending in smaller pieces
@@ -147,14 +146,4 @@ func (x *exchange) abort() {
 	x.aborted = true
 	// A ResponseWriter that knows no deadlines notices at the next chunk.
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0))
-}
-
-// text makes a string of bytes in x.number. Where the connection keeps the
-// exchange it shares them: net/http has written the header of an answer before
-// it reads the next request, and nothing else sees it.
-func (x *exchange) text(b []byte) string {
-	if !x.kept {
-		return string(b)
-	}
-	return unsafe.String(unsafe.SliceData(b), len(b))
 }

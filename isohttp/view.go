@@ -34,6 +34,7 @@ type content struct {
 	modified time.Time
 	boundary string // between the parts of a multipart answer
 	file     *baseFile
+	fields   []byte // the header fields below and some more, as they are sent
 
 	// header field values, shared by all answers; net/http only reads them
 	etagField, modifiedField, lengthField, multipartField []string
@@ -60,6 +61,8 @@ func newContent(v View, base Base, file *baseFile, revision int) (*content, erro
 	c.modified = firstModified.Add(time.Duration(revision) * time.Second)
 	c.etagField = []string{c.etag}
 	c.modifiedField = []string{c.modified.Format(httpTime)}
+	c.fields = []byte("Accept-Ranges: bytes\r\nCache-Control: " + cacheControl[0] + "\r\nContent-Type: " + octetStream[0] +
+		"\r\nEtag: " + c.etag + "\r\nLast-Modified: " + c.modifiedField[0] + "\r\n")
 	c.lengthField = []string{strconv.FormatInt(c.size, 10)}
 	c.multipartField = []string{"multipart/byteranges; boundary=" + c.boundary}
 	return c, nil
