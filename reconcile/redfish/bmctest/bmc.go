@@ -78,6 +78,7 @@ type BMC struct {
 	widest   int
 	sessions map[string]*session
 	serial   int // of sessions
+	tasks    int // started so far
 
 	boot      override
 	staged    *override

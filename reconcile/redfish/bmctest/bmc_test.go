@@ -42,7 +42,7 @@ func TestZeroValue(t *testing.T) {
 // TestLinksResolve follows every link of every vendor that leads to a resource
 // which a client of this project reads.
 func TestLinksResolve(t *testing.T) {
-	for _, v := range Vendors() {
+	for _, v := range append(Vendors(), CiscoCIMC, HuaweiIBMC, FujitsuIRMC) {
 		t.Run(v.name(), func(t *testing.T) {
 			k := newBench(t, &BMC{Vendor: v}, nil)
 			seen := map[string]bool{}
@@ -418,6 +418,29 @@ func TestInsertRules(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTask follows the task of an insertion to its end.
+func TestTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newBench(t, &BMC{Quirks: &Quirks{InsertByTask: true, InsertLag: 5 * time.Second, TaskHost: "https://elsewhere.example"}}, patchedISO(t, isoOptions{}))
+		status, h, _ := k.do("POST", genericDrive+"/Actions/VirtualMedia.InsertMedia", object{"Image": testISO})
+		monitor, ours := strings.CutPrefix(h.Get("Location"), "https://elsewhere.example")
+		if status != 202 || !ours {
+			t.Fatalf("%d, Location %q", status, h.Get("Location"))
+		}
+		for i, want := range []int{202, 204, 404} {
+			if i > 0 {
+				time.Sleep(5 * time.Second)
+			}
+			if status, _, _ := k.do("GET", monitor, nil); status != want {
+				t.Errorf("monitor, read %d: %d, want %d", i, status, want)
+			}
+		}
+		if got := k.get(tasksURI + "/Tasks/1")["TaskState"]; got != "Completed" {
+			t.Errorf("task is %v", got)
+		}
+	})
 }
 
 // TestInsertTwice holds that a drive must be emptied first, and given time.

@@ -125,6 +125,8 @@ func (b *BMC) badInsert(s *slot, body object, image string) (reply, bool) {
 	_, sentProtected := body["WriteProtected"]
 	method, sentMethod := body["TransferMethod"]
 	switch {
+	case s.refuses != 0:
+		return problem(s.refuses, "Base.1.12.OperationNotAllowed", "the drive belongs to the KVM"), true
 	case b.q.NoMediaLicence:
 		return problem(http.StatusForbidden, b.shape.message("LicenseRequired"), "virtual media from a URL needs a licence"), true
 	case image == "":
@@ -195,11 +197,7 @@ func (b *BMC) accept(s *slot, image, protocol string) reply {
 	}
 	b.settleMedia()
 	if b.q.InsertByTask {
-		return reply{
-			status: http.StatusAccepted,
-			header: http.Header{"Location": {rootURI + "/TaskService/TaskMonitors/1"}},
-			body:   object{"@odata.id": rootURI + "/TaskService/Tasks/1", "@odata.type": "#Task.v1_4_3.Task", "Id": "1", "Name": "Task", "TaskState": "Running"},
-		}
+		return b.startTask(s.readyAt)
 	}
 	return b.shape.done()
 }

@@ -54,6 +54,7 @@ type Quirks struct {
 	EjectHidden        bool          // an empty drive does not offer EjectMedia
 	KeepsImage         bool          // Image keeps its value after an eject; only ConnectedVia tells
 	InsertByTask       bool          // InsertMedia answers 202; the medium is there InsertLag later
+	TaskHost           string        // goes before the path in Location of an accepted task, as in https://elsewhere.example
 	InsertLag          time.Duration // from an accepted insert until the medium is inserted
 	EjectLag           time.Duration // an insert within it after an eject is refused with 500
 	ProbesImage        bool          // InsertMedia with an image that cannot be fetched is refused; otherwise accepted, and later not inserted

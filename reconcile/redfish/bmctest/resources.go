@@ -14,6 +14,8 @@ type route struct {
 	patch  func(object) reply
 	post   func(object) reply
 	hidden func() bool // it does not exist at present
+	// monitor answers a GET in place of get.
+	monitor func() reply
 }
 
 // route builds the table of all resources. It is called with mu held, as are

@@ -150,6 +150,9 @@ func (b *BMC) handle(r *http.Request, body []byte) reply {
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
+		if rt.monitor != nil {
+			return rt.monitor()
+		}
 		if rt.get == nil {
 			return methodNotAllowed()
 		}

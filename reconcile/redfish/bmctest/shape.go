@@ -50,6 +50,7 @@ type slotShape struct {
 	types               []string
 	typesAt             map[string][]string // at a URI that shows other types
 	canInsert, canEject bool
+	refuses             int // status of every InsertMedia; 0: it is not refused
 }
 
 func (s *slotShape) mediaTypes(uri string) []string {

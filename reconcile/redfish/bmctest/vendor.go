@@ -21,12 +21,21 @@ const (
 	GB200         Vendor = "nvidia-gb200"     // two systems, asset tag in the chassis
 	DGX           Vendor = "nvidia-dgx"       // AMI MegaRAC: EnableRMedia, FutureState, two systems
 
+	CiscoCIMC  Vendor = "cisco-cimc"  // a first drive that takes no URL
+	HuaweiIBMC Vendor = "huawei-ibmc" // a system that does not name its manager
+
+	FujitsuIRMC   Vendor = "fujitsu-irmc"
 	SupermicroX10 Vendor = "supermicro-x10"
 	IDRAC8        Vendor = "idrac8"
 	ILO4          Vendor = "ilo4"
 )
 
-// Vendors lists every vendor, the refused ones last.
+// Profiled lists vendors that are simulated from hearsay only: no dump of
+// their machines was at hand. They are in neither of the other lists.
+func Profiled() []Vendor { return []Vendor{CiscoCIMC, HuaweiIBMC} }
+
+// Vendors lists the vendors whose machines are known from dumps or from their
+// own documents, the refused ones last.
 func Vendors() []Vendor {
 	return append(Supported(), SupermicroX10, IDRAC8, ILO4)
 }
@@ -54,6 +63,12 @@ func (v Vendor) shape() shape {
 		return openbmcShape(v)
 	case DGX:
 		return dgxShape()
+	case CiscoCIMC:
+		return ciscoShape()
+	case HuaweiIBMC:
+		return huaweiShape()
+	case FujitsuIRMC:
+		return fujitsuShape()
 	}
 	return genericShape()
 }
@@ -73,6 +88,12 @@ func (v Vendor) Quirks() Quirks {
 		return openbmcQuirks(v)
 	case DGX:
 		return dgxQuirks()
+	case CiscoCIMC:
+		return ciscoQuirks()
+	case HuaweiIBMC:
+		return huaweiQuirks()
+	case FujitsuIRMC:
+		return fujitsuQuirks()
 	}
 	return Quirks{}
 }

@@ -33,7 +33,7 @@ func newOperator(t *testing.T, b *BMC, image []byte) *operator {
 // slot is the drive to use, and the URI to use it by.
 func (o *operator) slot() string {
 	for _, s := range o.bmc.slots {
-		if s.canInsert && s.isDisc() {
+		if s.canInsert && s.refuses == 0 && s.isDisc() {
 			return s.uris[0]
 		}
 	}
@@ -131,7 +131,7 @@ func (o *operator) tagURI() string {
 
 func TestEveryVendorInstalls(t *testing.T) {
 	image := patchedISO(t, isoOptions{})
-	for _, v := range Supported() {
+	for _, v := range append(Supported(), Profiled()...) {
 		t.Run(v.name(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &Machine{PostTime: 3 * time.Minute, InstallTime: 15 * time.Minute, BootTime: time.Minute, Disk: &Disk{}, Running: true}
@@ -213,6 +213,9 @@ func TestVendorsRefuse(t *testing.T) {
 		{"GB200 second system has no reset", GB200, "POST", "/Systems/HGX_Baseboard_0/Actions/ComputerSystem.Reset", object{"ResetType": "On"}, nil, 404, "ResourceMissingAtURI"},
 		{"DGX override on the system", DGX, "PATCH", "/Systems/DGX", once("UEFI"), []string{"If-Match", "*"}, 400, "Ami.1.0.OperationSupportedInFutureStateURI"},
 		{"DGX drive before EnableRMedia", DGX, "GET", "/Managers/BMC/VirtualMedia/CD1", nil, nil, 404, "ResourceMissingAtURI"},
+		{"Cisco drive of the KVM", CiscoCIMC, "POST", "/Managers/CIMC/VirtualMedia/0/Actions/VirtualMedia.InsertMedia", object{"Image": testISO}, nil, 405, "KVM"},
+		{"Huawei without If-Match", HuaweiIBMC, "PATCH", "/Systems/1", once(), nil, 428, "PreconditionRequired"},
+		{"Fujitsu override", FujitsuIRMC, "PATCH", "/Systems/0", once(), []string{"If-Match", "*"}, 400, "PropertyValueNotInList"},
 		{"X10 has no drives", SupermicroX10, "GET", "/Managers/1/VirtualMedia", nil, nil, 404, "ResourceMissingAtURI"},
 		{"iDRAC8 has no insert", IDRAC8, "POST", "/Managers/iDRAC.Embedded.1/VirtualMedia/CD/Actions/VirtualMedia.InsertMedia", object{"Image": testISO}, nil, 404, "ResourceMissingAtURI"},
 		{"iLO4 has no insert", ILO4, "POST", hpe + "InsertMedia", object{"Image": testISO}, nil, 404, "ResourceMissingAtURI"},
