@@ -16,7 +16,7 @@ import (
 type Piece = iso9660.Piece
 
 // View is what a medium serves: an immutable image, made of pieces that follow
-// each other without gaps from 0 to Size. *iso9660.View is one.
+// each other without gaps from 0 to Size. [iso9660.View] is one.
 type View interface {
 	io.ReaderAt
 	Size() int64
@@ -24,6 +24,8 @@ type View interface {
 	// Digest identifies the view's bytes, given the digest of the base image.
 	Digest(baseSHA256 string) string
 }
+
+var _ View = (*iso9660.View)(nil)
 
 // content is a view as the server uses it: checked, with the header fields that
 // are the same in every answer.
