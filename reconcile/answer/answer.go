@@ -95,7 +95,7 @@ type File struct {
 
 // Rendered is what makes a stock image install one host.
 type Rendered struct {
-	Answer  File     // the answer file; it is among Changes too, as the family's installer wants it
+	Answer  File     // the answer file's text, and where on the ISO it is; there it may be wrapped, as in an archive
 	Changes []Change // all that differs from the stock image
 	Local   []Change // the same files, of the same lengths, but the menus boot the local disk
 

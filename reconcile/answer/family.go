@@ -24,31 +24,49 @@ type family struct {
 }
 
 // families returns all that can be installed.
-func families() []*family { return []*family{rhel} }
+func families() []*family { return []*family{rhel, debian, ubuntu, suse} }
 
 // refused are installers that are recognised and cannot be made to work from
 // one patched ISO, each with the reason and the way out.
-var refused = map[string]string{}
+var refused = map[string]string{
+	"talos": "its kernel command line is inside a signed UKI and cannot be changed; order an ISO from the Image Factory with the " +
+		"kernel argument talos.config=metal-iso, and put the machine's configuration on a second medium with that label",
+	"windows": "Setup boots from UDF, which is not patched, and takes its answer file from any other medium; " +
+		"attach a second medium with autounattend.xml in its root, and use efisys_noprompt.bin to be spared a key press",
+}
 
 // A recipe is what one disc's installer needs.
 type recipe struct {
-	answer  string   // where the installer looks for the answer file
-	menus   []menu   //
-	initrds []string // further initial file systems, among those that extra adds
+	answer string              // where the installer looks for the answer file
+	wrap   func([]byte) []byte // what it looks for there, if that is not the text itself
+	initrd bool                // it is a further initial file system
+	extra  []Change            // what is added beside it
+	menus  []menu
 
 	pick      func(entry) bool                              // is it the stock entry to start from?
 	drops     func(arg string) bool                         // stock arguments that would stall or hide an install
 	arguments func(stock, image []string) ([]string, error) // the new command line
-	extra     func(answer []byte) (add []Change, err error) // what is added beside the answer file
 
 	loader, payload []string // paths for the account of what was read
 	evidence        []Phase
 }
 
+// usable asserts everything that the menus' changes will rely on.
+func (rec *recipe) usable(d *disc) error {
+	for _, m := range rec.menus {
+		if err := m.usable(d, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // render gathers everything that differs from the stock disc.
 func (rec *recipe) render(d *disc, r Request, text string, powersOff bool) (*Rendered, error) {
-	if d.has(Tree, rec.answer) {
-		return nil, fmt.Errorf("%s is on the image already, so it is no stock image", rec.answer)
+	for _, c := range append([]Change{{Path: rec.answer}}, rec.extra...) {
+		if d.has(Tree, c.Path) {
+			return nil, fmt.Errorf("%s is on the image already, so it is no stock image", c.Path)
+		}
 	}
 	out := &Rendered{
 		Answer:    File{Path: rec.answer, Data: []byte(text)},
@@ -69,19 +87,17 @@ func (rec *recipe) render(d *disc, r Request, text string, powersOff bool) (*Ren
 		if out.KernelArgs == nil {
 			out.KernelArgs = e.args
 		}
-		kernels, initrds = append(kernels, e.kernel), append(initrds, e.initrd...)
+		kernels = append(kernels, e.kernel)
+		initrds = append(initrds, slices.DeleteFunc(e.initrd, func(p string) bool { return p == rec.answer })...)
 	}
-	added := []Change{
-		{In: Tree, Path: rec.answer, Op: Write, Data: out.Answer.Data},
+	data := out.Answer.Data
+	if rec.wrap != nil {
+		data = rec.wrap(data)
+	}
+	added := append([]Change{
+		{In: Tree, Path: rec.answer, Op: Write, Data: data},
 		{In: Tree, Path: "/" + r.Mark, Op: Write, Data: []byte("metalcue\n")},
-	}
-	if rec.extra != nil {
-		more, err := rec.extra(out.Answer.Data)
-		if err != nil {
-			return nil, err
-		}
-		added = append(added, more...)
-	}
+	}, rec.extra...)
 	out.Changes = append(out.Changes, added...)
 	out.Local = append(local, added...)
 	out.Files = rec.files(out, kernels, initrds)
@@ -91,13 +107,17 @@ func (rec *recipe) render(d *disc, r Request, text string, powersOff bool) (*Ren
 // files lists what is read, by phase, each list sorted.
 func (rec *recipe) files(out *Rendered, kernels, initrds []string) map[Phase][]string {
 	loader := slices.Clone(rec.loader)
+	answers := []string{rec.answer}
+	for _, c := range rec.extra {
+		answers = append(answers, c.Path)
+	}
 	for _, c := range out.Changes {
-		if c.In == Tree && c.Path != rec.answer && !slices.Contains(initrds, c.Path) {
+		if c.In == Tree && !slices.Contains(answers, c.Path) {
 			loader = append(loader, c.Path)
 		}
 	}
 	files := map[Phase][]string{
-		PhaseLoader: loader, PhaseKernel: kernels, PhaseInitrd: initrds, PhaseAnswer: {rec.answer}, PhasePayload: slices.Clone(rec.payload),
+		PhaseLoader: loader, PhaseKernel: kernels, PhaseInitrd: initrds, PhaseAnswer: answers, PhasePayload: slices.Clone(rec.payload),
 	}
 	for phase, paths := range files {
 		slices.Sort(paths)

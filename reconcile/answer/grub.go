@@ -150,7 +150,7 @@ func parseGrub(text string) ([]entry, error) {
 			}
 			e = nil
 		case name == "menuentry" && len(c) > 1 && i+1 < len(commands) && commands[i+1][0].op:
-			e = &entry{title: c[1].text}
+			e = &entry{title: title(c[1:])}
 		case e == nil || len(c) < 2:
 		case name == "linux" || name == "linuxefi":
 			e.linux, e.kernel = name, c[1].text
@@ -165,6 +165,16 @@ func parseGrub(text string) ([]entry, error) {
 		}
 	}
 	return all, nil
+}
+
+// title returns the first word of a menu entry that is no option.
+func title(words []word) string {
+	for _, w := range words {
+		if !strings.HasPrefix(w.raw, "--") {
+			return w.text
+		}
+	}
+	return ""
 }
 
 // ungrub returns a word as GRUB means it. A variable has no meaning here.
@@ -192,10 +202,13 @@ func quoteGrub(s string) string {
 	return b.String()
 }
 
-// grubMenu returns a menu that boots e, whose arguments are spelt for GRUB, at
-// once from the medium that has the mark.
+// grubMenu returns a menu that boots e at once from the medium that has the
+// mark.
 func grubMenu(e entry, mark string) (string, error) {
-	line := strings.Join(e.args, " ")
+	line := ""
+	for _, a := range e.args {
+		line += " " + quoteGrub(a)
+	}
 	if len(line) > maxCommandLine {
 		return "", fmt.Errorf("the kernel command line has %d characters, the most is %d", len(line), maxCommandLine)
 	}
@@ -204,7 +217,7 @@ func grubMenu(e entry, mark string) (string, error) {
 		initrd += " " + quoteGrub(p)
 	}
 	return "set default=0\nset timeout=0\nsearch --no-floppy --set=root --file /" + mark + "\nmenuentry 'metalcue' {\n" +
-		"\t" + e.linux + " " + quoteGrub(e.kernel) + " " + line + "\n" +
+		"\t" + e.linux + " " + quoteGrub(e.kernel) + line + "\n" +
 		"\t" + initrd + "\n}\n", nil
 }
 

@@ -13,7 +13,7 @@ type entry struct {
 	linux  string   // GRUB's word for it: "linux" or "linuxefi"
 	kernel string   // absolute path in the tree
 	initrd []string // absolute paths
-	args   []string // as they are spelt in the menu, quotes and all
+	args   []string // in a stock entry of GRUB, as they are spelt, quotes and all
 }
 
 // parseIsolinux returns the entries of a menu of isolinux that boot a kernel.

@@ -56,7 +56,9 @@ func (m menu) changes(d *disc, rec *recipe, r Request) (install, local Change, e
 	if e.args, err = m.arguments(e, rec, r); err != nil {
 		return install, local, e, fmt.Errorf("%s: %w", name, err)
 	}
-	e.initrd = append(slices.Clone(e.initrd), rec.initrds...)
+	if rec.initrd {
+		e.initrd = append(slices.Clone(e.initrd), rec.answer)
+	}
 	var text, twin string
 	if m.kind == isolinux {
 		text, err = isolinuxMenu(e)
@@ -115,33 +117,23 @@ func titles(all []entry) string {
 	return strings.Join(t, ", ")
 }
 
-// arguments returns the new command line, spelt for the menu: the stock one's
-// arguments as the recipe keeps them, its own, then the image's.
+// arguments returns the new command line: the stock one's arguments as the
+// recipe keeps them, its own, then the image's.
 func (m menu) arguments(e entry, rec *recipe, r Request) ([]string, error) {
-	spell := func(s string) string { return s }
-	mean := func(s string) (string, error) { return s, nil }
-	if m.kind == grub {
-		spell, mean = quoteGrub, ungrub
-	}
 	var stock []string
-	for _, raw := range e.args {
-		a, err := mean(raw)
-		if err != nil && rec.drops(raw) {
+	for _, a := range e.args {
+		if rec.drops(a) {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		if m.kind == grub {
+			var err error
+			if a, err = ungrub(a); err != nil {
+				return nil, err
+			}
 		}
 		stock = append(stock, a)
 	}
-	meant, err := rec.arguments(slices.DeleteFunc(stock, rec.drops), r.KernelArgs)
-	if err != nil {
-		return nil, err
-	}
-	for i, a := range meant {
-		meant[i] = spell(a)
-	}
-	return meant, nil
+	return rec.arguments(stock, r.KernelArgs)
 }
 
 // stub returns the change of a menu in the EFI image. It keeps the file's
@@ -160,4 +152,21 @@ func (m menu) stub(d *disc, rec *recipe, mark string) (Change, error) {
 		return Change{}, fmt.Errorf("EFI image: %s has %d bytes, too few for the %d that lead to the menu of the ISO", name, size, len(text))
 	}
 	return Change{In: EFI, Path: name, Op: Write, Data: padded(text, int(size))}, nil
+}
+
+// usable asserts what a menu's change will rely on.
+func (m menu) usable(d *disc, rec *recipe) error {
+	if m.kind == stub {
+		_, err := m.stub(d, rec, strings.Repeat("m", 64))
+		return err
+	}
+	if _, _, err := d.find(Tree, m.path); err != nil {
+		return err
+	}
+	e, err := m.stock(d, rec)
+	if err != nil {
+		return err
+	}
+	_, err = m.arguments(e, rec, Request{})
+	return err
 }

@@ -81,29 +81,10 @@ func anacondaRecipe(d *disc, arch, _ string) (*recipe, error) {
 	if d.has(EFI, "/EFI/BOOT/BOOT.conf") {
 		rec.menus = append(rec.menus, menu{kind: stub, path: "/EFI/BOOT/BOOT.conf", source: uefi})
 	}
-	for _, m := range rec.menus {
-		if err := m.usable(d, rec); err != nil {
-			return nil, err
-		}
+	if err := rec.usable(d); err != nil {
+		return nil, err
 	}
 	return rec, rec.anacondaFiles(d)
-}
-
-// usable asserts what a menu's change will rely on.
-func (m menu) usable(d *disc, rec *recipe) error {
-	if m.kind == stub {
-		_, err := m.stub(d, rec, strings.Repeat("m", 64))
-		return err
-	}
-	if _, _, err := d.find(Tree, m.path); err != nil {
-		return err
-	}
-	e, err := m.stock(d, rec)
-	if err != nil {
-		return err
-	}
-	_, err = m.arguments(e, rec, Request{})
-	return err
 }
 
 // anacondaFiles finds the second stage and the loaders.

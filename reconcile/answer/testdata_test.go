@@ -249,7 +249,7 @@ func layouts() []layout {
 	for _, a := range anacondas {
 		all = append(all, a.layout())
 	}
-	return all
+	return append(all, otherLayouts()...)
 }
 
 func addr(s string) netip.Addr {
@@ -307,6 +307,6 @@ func request(t *testing.T, l layout) answer.Request {
 	t.Helper()
 	return answer.Request{
 		Family: l.family, Version: l.version, Arch: l.arch, KernelArgs: []string{"console=tty0", "console=ttyS0,115200n8"},
-		Template: minimal, TemplateName: "templates/minimal.ks.tmpl", Data: data(t, l), ISO: l.iso(), Mark: "metalcue-0123456789abcdef",
+		Template: minimals[l.family], TemplateName: "templates/minimal.ks.tmpl", Data: data(t, l), ISO: l.iso(), Mark: "metalcue-0123456789abcdef",
 	}
 }
