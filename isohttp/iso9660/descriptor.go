@@ -145,6 +145,10 @@ func (m *Image) readTrees() error {
 			return fmt.Errorf("volume descriptor at block %d: %w", d.off/blockSize, err)
 		}
 		if d.set == 0 {
+			if twin := m.twin(t); twin != nil { // genisoimage -iso-level 4 describes one tree twice
+				twin.vds = append(twin.vds, d.off)
+				continue
+			}
 			if err := t.readRoot(); err != nil {
 				return fmt.Errorf("%s tree: %w", t.kind, err)
 			}
@@ -172,14 +176,10 @@ func (m *Image) readTrees() error {
 	return nil
 }
 
-// twin is the tree of the first set that a descriptor of the second one repeats.
+// twin is the tree of the first set that a descriptor describes again.
 func (m *Image) twin(t *Tree) *Tree {
 	for _, x := range m.trees {
-		plain := x.kind
-		if plain == RockRidge {
-			plain = Plain
-		}
-		if x.bias == 0 && plain == t.kind && x.root.lba() == t.root.lba() {
+		if x.bias == 0 && x.root.lba() == t.root.lba() && x.root.length() == t.root.length() {
 			return x
 		}
 	}

@@ -101,8 +101,8 @@ func (t *Tree) readRaw(ref dirRef) ([]byte, error) {
 	return raw, nil
 }
 
-// list reads the directory ref, which was found in parent. The records "." and ".." must say the same: so no directory
-// is reached twice, and walking a tree ends.
+// list reads the directory ref, which was found in parent. The records "." and ".." must say the same, or it must not be
+// found elsewhere: so no directory is reached twice, and walking a tree ends.
 func (t *Tree) list(ref, parent dirRef) (*dirData, error) {
 	key := dirKey{t, ref}
 	if d := t.img.cache.get(key); d != nil {
@@ -180,6 +180,9 @@ func (p *dirParser) checkParent(r record) error {
 	if r.lba() == p.parent.lba {
 		return nil
 	}
+	if r.lba() == p.d.ref.lba && p.t.onlyParent(r.lba(), p.parent.lba) {
+		return nil // libisofs writes its Joliet and ISO 9660:1999 trees so
+	}
 	if p.t.susp {
 		if k, err := p.t.rockRidge(r); err != nil {
 			return err
@@ -188,6 +191,20 @@ func (p *dirParser) checkParent(r record) error {
 		}
 	}
 	return fmt.Errorf("%w: its parent is the directory at block %d, it says %d", ErrFormat, p.parent.lba, r.lba())
+}
+
+// onlyParent notes where a directory was found that does not know its parent, and tells whether it was found there before.
+func (t *Tree) onlyParent(lba, parent uint32) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if was, ok := t.parents[lba]; ok {
+		return was == parent
+	}
+	if t.parents == nil {
+		t.parents = map[uint32]uint32{}
+	}
+	t.parents[lba] = parent
+	return true
 }
 
 // finish gives the entry its name and attributes.

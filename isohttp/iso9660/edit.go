@@ -188,7 +188,10 @@ func (p *planner) target(o op) (*target, error) {
 		}
 		return t, nil
 	}
-	t := &target{path: name, kind: o.kind}
+	t := &target{path: name}
+	if o.kind == opMkdir {
+		t.kind = opMkdir
+	}
 	dir := path.Dir(name)
 	if made := p.byPath[dir]; made == nil || made.kind != opMkdir {
 		e, err := p.base(name, dir)

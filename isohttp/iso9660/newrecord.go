@@ -238,8 +238,8 @@ func (tp *treePatch) countLinks(d *dirEdit) error {
 	}
 	for _, r := range own {
 		b := bytes.Clone(r.b)
-		err := tp.t.fields(b, func(f field) error {
-			if f.sig() == "PX" && len(f.b) >= 36 && f.inRecord >= 0 {
+		err := tp.t.ownFields(b, func(f field) error {
+			if f.sig() == "PX" && len(f.b) >= 36 {
 				if n := binary.LittleEndian.Uint32(f.b[12:]); n >= 2 {
 					putBoth32(b[f.inRecord+12:], n+1)
 				}
@@ -261,7 +261,7 @@ func (d *dirEdit) child(c *dirEdit) *rec {
 		if !r.b.isDir() {
 			continue
 		}
-		if c.data != nil && r.off >= 0 && r.b.lba() == c.ref.lba || c.data == nil && bytes.Equal(r.b.id(), c.id) {
+		if c.data != nil && r.off >= 0 && d.was(r) == c.ref.lba || c.data == nil && bytes.Equal(r.b.id(), c.id) {
 			return r
 		}
 	}

@@ -33,16 +33,18 @@ func (d *dirEdit) pack(n int64) []byte {
 	return out
 }
 
-// place gives a directory that outgrows its blocks, or is new, a place in the tail. What follows it in the base is never
-// free, though it may look so: root's continuation area is often there.
-func (tp *treePatch) place(d *dirEdit) error {
-	if !d.grown {
+// fits tells whether the directory has room where it is.
+func (d *dirEdit) fits() bool {
+	return !d.grown || d.data != nil && d.packedLen() <= int64(d.ref.len) && d.ref.len%blockSize == 0
+}
+
+// place gives a directory that outgrows its blocks, is new, or must move a place in the tail. What follows it in the base is
+// never free, though it may look so: root's continuation area is often there.
+func (tp *treePatch) place(d *dirEdit, must bool) error {
+	if d.placed || !must && d.fits() {
 		return nil
 	}
 	n := d.packedLen()
-	if d.data != nil && n <= int64(d.ref.len) && d.ref.len%blockSize == 0 {
-		return nil
-	}
 	if n > maxDirLen {
 		return fmt.Errorf("/%s: the directory would have %d bytes", d.prefix, n)
 	}
@@ -50,15 +52,20 @@ func (tp *treePatch) place(d *dirEdit) error {
 	if err != nil {
 		return err
 	}
-	d.moved, d.at = true, dirRef{lba, uint32(n)}
+	d.placed, d.moved, d.at = true, true, dirRef{lba, uint32(n)}
+	if d == tp.root {
+		return tp.rehome(d)
+	}
 	return nil
 }
 
 // repoint makes everything that points to a moved or new directory point to where it is.
 func (tp *treePatch) repoint(d *dirEdit) error {
+	if d.data != nil && d.recs[1].b.lba() == d.ref.lba { // root's, or any in trees of libisofs
+		d.setDot(1, d.at)
+	}
 	d.setDot(0, d.at)
 	if d == tp.root {
-		d.setDot(1, d.at)
 		for _, vd := range tp.t.vds {
 			if !tp.p.blanked(vd) {
 				tp.p.overlayBoth(vd+158, d.at.lba)
@@ -71,57 +78,29 @@ func (tp *treePatch) repoint(d *dirEdit) error {
 	if d.data == nil {
 		return nil
 	}
-	if err := tp.repointChildren(d); err != nil {
-		return err
-	}
-	return tp.moveTables(d.ref.lba, d.at.lba)
+	return tp.repointChildren(d)
 }
 
 // setDot writes the extent of "." or "..".
 func (d *dirEdit) setDot(i int, at dirRef) {
 	r := &d.recs[i]
-	r.b = bytes.Clone(r.b)
+	r.own()
 	r.b.setExtent(at.lba, at.len)
-	r.changed = true
 }
 
-// repointParent mends the record of d in its parent, and, of a relocated directory, the child link in its true parent.
+// repointParent mends the record of d in the directory that it is in, and, of a relocated directory, the child link in its
+// parent on the path.
 func (tp *treePatch) repointParent(d *dirEdit) error {
 	if d.data == nil {
 		d.setDot(1, d.logic.at)
-	}
-	if r := d.logic.child(d); r != nil {
-		r.b = bytes.Clone(r.b)
+		r := d.logic.child(d)
 		r.b.setExtent(d.at.lba, d.at.len)
-		r.changed = true
 		return nil
 	}
-	if err := tp.relink(d.logic, d.ref.lba, d.at.lba); err != nil {
-		return err
+	d.up.setChild(d.ref.lba, d.at)
+	if d.logic != nil && d.logic != d.up {
+		return tp.relink(d.logic, d.ref.lba, d.at.lba)
 	}
-	_, up, err := tp.p.head(tp.t, d.ref.lba)
-	if err != nil {
-		return err
-	}
-	self, err := tp.t.firstRecord(up.lba())
-	if err != nil {
-		return fmt.Errorf("directory of relocated directories: %w", err)
-	}
-	_, upper, err := tp.p.head(tp.t, self.lba())
-	if err != nil {
-		return err
-	}
-	moved, err := tp.load(dirRef{self.lba(), self.length()}, dirRef{lba: upper.lba()})
-	if err != nil {
-		return err
-	}
-	r := moved.child(d)
-	if r == nil {
-		return fmt.Errorf("%w: no record of the relocated directory /%s", ErrFormat, d.prefix)
-	}
-	r.b = bytes.Clone(r.b)
-	r.b.setExtent(d.at.lba, d.at.len)
-	r.changed = true
 	return nil
 }
 
@@ -156,9 +135,8 @@ func (tp *treePatch) relinkField(r *rec, sig string, was, is uint32) (bool, erro
 			tp.p.overlayBoth(f.off+4, is)
 			return nil
 		}
-		r.b = bytes.Clone(r.b)
+		r.own()
 		putBoth32(r.b[f.inRecord+4:], is)
-		r.changed = true
 		return nil
 	})
 	return done, err
@@ -179,11 +157,13 @@ func (tp *treePatch) repointChildren(d *dirEdit) error {
 		return nil
 	}
 	// Relocated directories are hidden where they are kept: entries do not have them.
-	for _, r := range d.recs[2:] {
-		if r.b.isDir() && r.off >= 0 && !slices.ContainsFunc(d.data.entries, func(e entry) bool { return e.isDir() && e.dir.lba == r.b.lba() }) {
-			if err := tp.repointChild(d, r.b.lba(), true); err != nil {
-				return err
-			}
+	for i := 2; i < len(d.recs); i++ {
+		r := &d.recs[i]
+		if !r.b.isDir() || r.off < 0 || slices.ContainsFunc(d.data.entries, func(e entry) bool { return e.isDir() && e.dir.lba == d.was(r) }) {
+			continue
+		}
+		if err := tp.repointChild(d, d.was(r), true); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -191,9 +171,14 @@ func (tp *treePatch) repointChildren(d *dirEdit) error {
 
 // repointChild mends ".." of the directory at a block: its extent when it is in d, its parent link when it was relocated.
 func (tp *treePatch) repointChild(d *dirEdit, lba uint32, inside bool) error {
+	if _, ok := tp.along[lba]; ok {
+		return nil // done
+	}
 	if c := tp.dirs[lba]; c != nil {
-		if inside {
+		if inside && c.recs[1].b.lba() == d.ref.lba {
 			c.setDot(1, d.at)
+			return nil
+		} else if inside {
 			return nil
 		}
 		_, err := tp.relinkField(&c.recs[1], "PL", d.ref.lba, d.at.lba)
@@ -203,14 +188,16 @@ func (tp *treePatch) repointChild(d *dirEdit, lba uint32, inside bool) error {
 	if err != nil {
 		return err
 	}
-	if inside {
+	if inside && r.lba() != d.ref.lba {
+		return nil
+	} else if inside {
 		b := make([]byte, 16)
 		putBoth32(b, d.at.lba)
 		putBoth32(b[8:], d.at.len)
 		tp.p.overlay(off+2, b)
 		return nil
 	}
-	link := rec{b: bytes.Clone(r)}
+	link := rec{b: bytes.Clone(r), changed: true}
 	if _, err := tp.relinkField(&link, "PL", d.ref.lba, d.at.lba); err != nil {
 		return err
 	}
@@ -262,11 +249,12 @@ func (tp *treePatch) rebuildTables() error {
 	if err := tp.loadTable(); err != nil || tp.table == nil {
 		return err
 	}
-	for _, d := range tp.order {
-		if d.data != nil && d.moved {
-			if i := tp.tableIndex(d.ref.lba); i >= 0 {
-				tp.table[i].lba = d.at.lba
-			}
+	for i := range tp.table {
+		e := &tp.table[i]
+		if d := tp.dirs[e.lba]; d != nil {
+			e.lba = d.at.lba
+		} else if at, ok := tp.along[e.lba]; ok {
+			e.lba = at.lba
 		}
 	}
 	for _, d := range tp.order {

@@ -51,6 +51,19 @@ func (t *Tree) fields(r record, fn func(f field) error) error {
 	return err
 }
 
+// ownFields is fields without continuation areas: those of new records are not in the base.
+func (t *Tree) ownFields(r record, fn func(f field) error) error {
+	at := r.useAt() + t.skip
+	if at > len(r) || r.isSelf() && len(r.use()) >= 7 && string(r.use()[:2]) == "SP" {
+		at = r.useAt()
+	}
+	if at > len(r) {
+		return nil
+	}
+	_, err := t.area(r[at:], 0, at, fn)
+	return err
+}
+
 // continuation is where fields go on (SUSP 5.1).
 type continuation struct{ block, off, len uint32 }
 

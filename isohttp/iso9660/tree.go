@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // A Kind is a kind of tree. The greater is the better one to read.
@@ -34,6 +35,10 @@ type Tree struct {
 
 	tableLen int64     // bytes of a path table
 	tables   [4]uint32 // blocks of L, optional L, M, optional M; 0: none
+
+	mu      sync.Mutex
+	parents map[uint32]uint32 // see onlyParent
+	index   dirIndex
 }
 
 // Kind tells what names the tree has.

@@ -17,6 +17,7 @@ type treePatch struct {
 	root  *dirEdit
 	dirs  map[uint32]*dirEdit // of the base, by block
 	order []*dirEdit          // all, in the order in which they were met
+	along map[uint32]dirRef   // directories that are taken along, by the block they had
 	table []tableRecord
 	ce    ceArea
 }
@@ -26,6 +27,8 @@ type dirEdit struct {
 	ref    dirRef
 	data   *dirData // nil: made by the patch
 	logic  *dirEdit // the parent on the path
+	up     *dirEdit // the directory that it is in: another one when it was relocated
+	placed bool
 	recs   []rec
 	grown  bool // records were added, removed, or changed their length
 	moved  bool
@@ -42,6 +45,21 @@ type rec struct {
 	changed bool
 }
 
+// own makes the record's bytes the patch's own.
+func (r *rec) own() {
+	if !r.changed {
+		r.b, r.changed = bytes.Clone(r.b), true
+	}
+}
+
+// was is the block that a record of the base named.
+func (d *dirEdit) was(r *rec) uint32 {
+	if r.off < 0 {
+		return 0
+	}
+	return record(d.data.raw[r.off:]).lba()
+}
+
 // apply changes the tree's directories as the targets say, and all that points to those that move.
 func (tp *treePatch) apply() error {
 	for _, t := range tp.p.targets {
@@ -49,21 +67,24 @@ func (tp *treePatch) apply() error {
 			return fmt.Errorf("/%s: %w", t.path, err)
 		}
 	}
-	var made bool
+	if err := tp.placeAll(); err != nil {
+		return err
+	}
+	rebuild := tp.along != nil || slices.ContainsFunc(tp.order, func(d *dirEdit) bool { return d.data == nil })
 	for _, d := range tp.order {
-		if err := tp.place(d); err != nil {
+		if !d.moved {
+			continue
+		}
+		if err := tp.repoint(d); err != nil {
 			return err
 		}
-		made = made || d.data == nil
-	}
-	for i := 0; i < len(tp.order); i++ { // repoint may meet further directories
-		if d := tp.order[i]; d.moved {
-			if err := tp.repoint(d); err != nil {
+		if d.data != nil && !rebuild {
+			if err := tp.moveTables(d.ref.lba, d.at.lba); err != nil {
 				return err
 			}
 		}
 	}
-	if made {
+	if rebuild {
 		if err := tp.rebuildTables(); err != nil {
 			return err
 		}
@@ -134,6 +155,9 @@ func (tp *treePatch) dir(name string) (*dirEdit, error) {
 			return nil, err
 		}
 		next.logic, next.prefix = d, d.prefix+part+"/"
+		if err := tp.loadUp(next); err != nil {
+			return nil, err
+		}
 		d = next
 	}
 	return d, nil
@@ -235,6 +259,37 @@ func (d *dirEdit) index(e *entry) (i, n int) {
 	return i, max(1, len(e.more))
 }
 
+// loadUp loads the directories that d is in, up to root: the parents on the path, unless one was relocated.
+func (tp *treePatch) loadUp(d *dirEdit) error {
+	for n := 0; d.up == nil && d != tp.root; n++ {
+		if d.logic != nil && d.logic.child(d) != nil {
+			d.up = d.logic
+			return nil
+		}
+		_, r, err := tp.p.head(tp.t, d.ref.lba)
+		if err != nil {
+			return err
+		}
+		up, err := tp.t.firstRecord(r.lba())
+		if err != nil {
+			return err
+		}
+		ref := dirRef{up.lba(), up.length()}
+		_, upper, err := tp.p.head(tp.t, ref.lba)
+		if err != nil {
+			return err
+		}
+		if d.up, err = tp.load(ref, dirRef{lba: upper.lba()}); err != nil {
+			return err
+		}
+		if d.up.child(d) == nil || n > maxDepth {
+			return fmt.Errorf("%w: the directory at block %d is not in the directory at block %d", ErrFormat, d.ref.lba, ref.lba)
+		}
+		d = d.up
+	}
+	return nil
+}
+
 func (d *dirEdit) remove(e *entry) {
 	i, n := d.index(e)
 	d.recs = slices.Delete(d.recs, i, i+n)
@@ -283,8 +338,8 @@ func (tp *treePatch) point(r record, s section, more bool) error {
 	if !tp.t.susp {
 		return nil
 	}
-	return tp.t.fields(r, func(f field) error {
-		if f.sig() == "PX" && len(f.b) >= 44 && f.inRecord >= 0 {
+	return tp.t.ownFields(r, func(f field) error {
+		if f.sig() == "PX" && len(f.b) >= 44 {
 			putBoth32(r[f.inRecord+36:], s.lba)
 		}
 		return nil

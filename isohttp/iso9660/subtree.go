@@ -1,0 +1,308 @@
+package iso9660
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// A directory that moves to the tail lies behind the directories in it. Most readers do not mind. libarchive reads an image
+// from its beginning to its end, and ignores directories that lie before the one that names them; it also wants root's
+// continuation area behind root. So, in the tree that libarchive reads, what moves takes its directories along: their
+// bytes stay where they are, the view names them a second time with other block numbers in them.
+
+// maxAlong is the number of directories up to which a tree's directories are taken along.
+const maxAlong = 512
+
+// dirIndex tells of every directory of a tree where it is and where in it blocks of directories are named.
+type dirIndex struct {
+	once  sync.Once
+	err   error
+	nodes []dirNode // root first
+	links bool      // there are relocated directories
+}
+
+type dirNode struct {
+	ref    dirRef
+	parent int
+	fixes  []fix
+}
+
+// fix is a place in a directory that names a directory: 16 bytes of block and length, or 8 of the block only.
+type fix struct {
+	off   int
+	node  int
+	block bool
+}
+
+var errManyDirs = errors.New("too many directories, or links to directories in continuation areas")
+
+// directories returns the tree's index, which is made once.
+func (t *Tree) directories() ([]dirNode, error) {
+	t.index.once.Do(func() {
+		b := indexBuilder{t: t, byLBA: map[uint32]int{}}
+		if t.index.err = b.build(); t.index.err == nil {
+			t.index.nodes, t.index.links = b.nodes, len(b.links) > 0
+		}
+	})
+	return t.index.nodes, t.index.err
+}
+
+type indexBuilder struct {
+	t     *Tree
+	nodes []dirNode
+	byLBA map[uint32]int
+	links []link
+}
+
+// link is a child or parent link of Rock Ridge, whose directory may be met later.
+type link struct {
+	node, off int
+	lba       uint32
+}
+
+func (b *indexBuilder) build() error {
+	root := b.t.rootRef()
+	b.nodes = []dirNode{{ref: root}}
+	b.byLBA[root.lba] = 0
+	for i := 0; i < len(b.nodes); i++ {
+		if err := b.directory(i); err != nil {
+			return err
+		}
+	}
+	for _, l := range b.links {
+		to, ok := b.byLBA[l.lba]
+		if !ok {
+			return errManyDirs
+		}
+		b.nodes[l.node].fixes = append(b.nodes[l.node].fixes, fix{l.off, to, true})
+	}
+	for _, n := range b.nodes {
+		slices.SortFunc(n.fixes, func(x, y fix) int { return cmp.Compare(x.off, y.off) })
+	}
+	b.order()
+	return nil
+}
+
+// order sorts the nodes as they lie in the base, root first: an order that suits libarchive there suits it in the tail.
+func (b *indexBuilder) order() {
+	places := make([]int, len(b.nodes)) // places[new] = old
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortFunc(places[1:], func(x, y int) int { return cmp.Compare(b.nodes[x].ref.lba, b.nodes[y].ref.lba) })
+	at := make([]int, len(places))
+	sorted := make([]dirNode, len(places))
+	for is, was := range places {
+		at[was], sorted[is] = is, b.nodes[was]
+	}
+	for i := range sorted {
+		sorted[i].parent = at[sorted[i].parent]
+		for k := range sorted[i].fixes {
+			sorted[i].fixes[k].node = at[sorted[i].fixes[k].node]
+		}
+	}
+	b.nodes = sorted
+}
+
+func (b *indexBuilder) directory(i int) error {
+	raw, err := b.t.readRaw(b.nodes[i].ref)
+	if err != nil {
+		return err
+	}
+	n := 0
+	return eachRecord(raw, func(off int, r record) error {
+		n++
+		to := i
+		switch {
+		case n == 1:
+		case n == 2:
+			if r.lba() == b.nodes[b.nodes[i].parent].ref.lba {
+				to = b.nodes[i].parent
+			}
+		case !r.isDir():
+			return b.rockLinks(i, off, r)
+		default:
+			if _, ok := b.byLBA[r.lba()]; ok || len(b.nodes) > maxAlong {
+				return errManyDirs
+			}
+			to = len(b.nodes)
+			b.byLBA[r.lba()] = to
+			b.nodes = append(b.nodes, dirNode{ref: dirRef{r.lba(), r.length()}, parent: i})
+		}
+		b.nodes[i].fixes = append(b.nodes[i].fixes, fix{off + 2, to, false})
+		if n == 2 {
+			return b.rockLinks(i, off, r)
+		}
+		return nil
+	})
+}
+
+// rockLinks notes child and parent links.
+func (b *indexBuilder) rockLinks(i, off int, r record) error {
+	if !b.t.susp {
+		return nil
+	}
+	return b.t.fields(r, func(f field) error {
+		if sig := f.sig(); sig != "CL" && sig != "PL" || len(f.b) < 12 {
+			return nil
+		}
+		if f.inRecord < 0 {
+			return errManyDirs
+		}
+		b.links = append(b.links, link{i, off + f.inRecord + 4, binary.LittleEndian.Uint32(f.b[4:])})
+		return nil
+	})
+}
+
+// placeAll gives every directory that grows or is new its place, and, in the tree that libarchive reads, those inside them.
+func (tp *treePatch) placeAll() error {
+	nodes, err := tp.takeAlong()
+	if err != nil {
+		return err
+	}
+	refs := make([]dirRef, len(nodes))
+	moves := make([]bool, len(nodes))
+	for i, n := range nodes {
+		refs[i] = n.ref
+		d := tp.dirs[n.ref.lba]
+		if moves[i] = tp.mustMove(nodes, i); d != nil {
+			if err := tp.place(d, moves[i]); err != nil {
+				return err
+			}
+			refs[i] = d.at
+			continue
+		}
+		if !moves[i] {
+			continue
+		}
+		lba, err := tp.t.block(tp.p.allocMetadata(int64(n.ref.len)))
+		if err != nil {
+			return err
+		}
+		refs[i].lba = lba
+		if tp.along == nil {
+			tp.along = make(map[uint32]dirRef, len(nodes))
+		}
+		tp.along[n.ref.lba] = refs[i]
+		if up := tp.dirs[nodes[n.parent].ref.lba]; up != nil {
+			up.setChild(n.ref.lba, refs[i])
+		}
+	}
+	for i, n := range nodes {
+		if moves[i] && tp.dirs[n.ref.lba] == nil {
+			tp.emitAlong(n, refs, refs[i])
+		}
+	}
+	for _, d := range tp.order { // what nodes do not have
+		if err := tp.place(d, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mustMove tells whether the directory of a node moves: it, or one that it is in, outgrows its blocks. Where there are
+// relocated directories all move, for libarchive has its own ideas of their order.
+func (tp *treePatch) mustMove(nodes []dirNode, i int) bool {
+	for ; !tp.t.index.links; i = nodes[i].parent {
+		if d := tp.dirs[nodes[i].ref.lba]; d != nil && !d.fits() {
+			return true
+		}
+		if i == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// takeAlong returns the directories of the tree if a directory with directories in it outgrows its blocks, libarchive reads
+// the tree, and there are not too many.
+func (tp *treePatch) takeAlong() ([]dirNode, error) {
+	if tp.t != tp.p.img.best {
+		return nil, nil
+	}
+	for _, d := range tp.order {
+		if d.data == nil || d.fits() {
+			continue
+		}
+		for i := range d.data.entries {
+			if d.data.entries[i].isDir() {
+				nodes, err := tp.t.directories()
+				if errors.Is(err, errManyDirs) {
+					return nil, nil
+				}
+				return nodes, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// setChild points the record of the directory at block was to where it is now.
+func (d *dirEdit) setChild(was uint32, at dirRef) {
+	for i := 2; i < len(d.recs); i++ {
+		if r := &d.recs[i]; r.b.isDir() && r.off >= 0 && d.was(r) == was {
+			r.own()
+			r.b.setExtent(at.lba, at.len)
+			return
+		}
+	}
+}
+
+// emitAlong puts a directory of the base into the tail with the blocks that it names mended.
+func (tp *treePatch) emitAlong(n dirNode, refs []dirRef, at dirRef) {
+	from, to := tp.t.offset(n.ref.lba), tp.t.offset(at.lba)
+	done := int64(0)
+	base := func(end int64) {
+		if end > done {
+			tp.p.append(to+done, part{base: Extent{from + done, end - done}})
+			done = end
+		}
+	}
+	slab := make([]byte, 16*len(n.fixes))
+	for _, f := range n.fixes {
+		b := slab[:16:16]
+		slab = slab[16:]
+		ref := refs[f.node]
+		putBoth32(b, ref.lba)
+		putBoth32(b[8:], ref.len)
+		if f.block {
+			b = b[:8]
+		}
+		base(int64(f.off))
+		tp.p.append(to+done, part{data: b})
+		done += int64(len(b))
+	}
+	base(int64(n.ref.len))
+}
+
+// rehome moves root's continuation area behind root.
+func (tp *treePatch) rehome(d *dirEdit) error {
+	if !tp.t.susp {
+		return nil
+	}
+	r := &d.recs[0]
+	return tp.t.fields(r.b, func(f field) error {
+		if f.sig() != "CE" || len(f.b) < 28 || f.inRecord < 0 {
+			return nil
+		}
+		le := binary.LittleEndian
+		lba, off, n := le.Uint32(f.b[4:]), le.Uint32(f.b[12:]), le.Uint32(f.b[20:])
+		if n == 0 || n > blockSize {
+			return nil
+		}
+		home := tp.p.allocMetadata(int64(n))
+		tp.p.append(home, part{base: Extent{tp.t.offset(lba) + int64(off), int64(n)}})
+		is, err := tp.t.block(home)
+		if err != nil {
+			return err
+		}
+		r.own()
+		putBoth32(r.b[f.inRecord+4:], is)
+		putBoth32(r.b[f.inRecord+12:], 0)
+		return nil
+	})
+}

@@ -1,0 +1,521 @@
+//go:build system
+
+package iso9660
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
+)
+
+// These tests hold patched images of foreign tools against foreign readers. They need xorriso, genisoimage, isolinux,
+// mtools, dosfstools, gdisk, p7zip and bsdtar, and fail without them.
+
+// layout is a way to master an image from a tree, as distributions do (reference of layouts: see README).
+type layout struct {
+	tool string
+	args []string
+	gpt  bool // appended ESP
+	// trees that foreign readers must agree on
+	rock, joliet bool
+	plain83      bool
+	more         func(t *testing.T, dir string) // adds to the tree
+}
+
+const hybridMBR = "/usr/lib/ISOLINUX/isohdpfx.bin"
+
+var biosBoot = []string{"-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"}
+var efiBoot = []string{"-eltorito-alt-boot", "-e", "images/efiboot.img", "-no-emul-boot"}
+
+func join3(a []string, b ...[]string) []string {
+	out := append([]string{}, a...)
+	for _, x := range b {
+		out = append(out, x...)
+	}
+	return out
+}
+
+func layouts() map[string]layout {
+	appended := []string{"-append_partition", "2", "0xef", "ESP"}
+	return map[string]layout{
+		"rhel8 pungi": {tool: "genisoimage", rock: true, joliet: true,
+			args: join3([]string{"-U", "-R", "-J", "-joliet-long", "-T", "-V", "RHEL-8-9-0-BaseOS-x86_64"}, biosBoot, efiBoot)},
+		"rhel9 isohybrid": {tool: "xorriso", rock: true, joliet: true,
+			args: join3([]string{"-V", "BENCH-9-5-x86_64", "-iso-level", "3", "-R", "-J", "-joliet-long", "-U", "-isohybrid-mbr", hybridMBR}, biosBoot, efiBoot, []string{"-isohybrid-gpt-basdat"})},
+		"fedora gpt": {tool: "xorriso", rock: true, joliet: true, gpt: true,
+			args: join3([]string{"-V", "Fedora-S-dvd-x86_64-42", "-R", "-J", "-partition_offset", "16", "-appended_part_as_gpt"}, appended, biosBoot,
+				[]string{"-eltorito-alt-boot", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot"})},
+		"debian amd64": {tool: "xorriso", rock: true, joliet: true,
+			args: join3([]string{"-V", "Debian 12.5.0 amd64 1", "-R", "-J", "-joliet-long", "-cache-inodes", "-isohybrid-mbr", hybridMBR}, biosBoot, efiBoot, []string{"-isohybrid-gpt-basdat", "-isohybrid-apm-hfsplus"})},
+		"debian arm64": {tool: "xorriso", rock: true, joliet: true, gpt: true,
+			args: join3([]string{"-V", "Debian 12.5.0 arm64 1", "-R", "-J", "-joliet-long"}, appended,
+				[]string{"-e", "--interval:appended_partition_2:all::", "-no-emul-boot", "-partition_cyl_align", "all"})},
+		"suse": {tool: "xorriso", rock: true,
+			args: join3([]string{"-V", "SLE-15-SP6-Full-x86_64", "-R"}, biosBoot, efiBoot)},
+		"level 4": {tool: "xorriso", rock: true, joliet: true,
+			args: join3([]string{"-V", "LEVEL4", "-iso-level", "4", "-R", "-J"}, biosBoot, efiBoot)},
+		"level 4 genisoimage": {tool: "genisoimage", rock: true, joliet: true,
+			args: join3([]string{"-V", "LEVEL4", "-iso-level", "4", "-R", "-J"}, biosBoot, efiBoot)},
+		"coreos": {tool: "genisoimage", rock: true,
+			args: join3([]string{"-V", "fedora-coreos-42", "-R"}, biosBoot, efiBoot)},
+		"joliet only": {tool: "genisoimage", joliet: true,
+			args: join3([]string{"-V", "JOLIET", "-J"}, biosBoot, efiBoot)},
+		"esxi": {tool: "genisoimage", plain83: true,
+			args: join3([]string{"-V", "ESXI-8.0U2", "-iso-level", "1"}, biosBoot, efiBoot)},
+		"no pad": {tool: "genisoimage", rock: true, joliet: true,
+			args: join3([]string{"-V", "NOPAD", "-R", "-J", "-no-pad"}, biosBoot, efiBoot)},
+		"rrip 1.12": {tool: "xorriso", rock: true, joliet: true,
+			args: join3([]string{"-V", "RRIP112", "-R", "-J", "--old-root-no-ino"}[:4], biosBoot, efiBoot)},
+		"full root": {tool: "xorriso", rock: true, joliet: true, more: fullRoot,
+			args: join3([]string{"-V", "FULL", "-iso-level", "4", "-R", "-J", "-joliet-long"}, biosBoot, efiBoot)},
+		"deep, relocated": {tool: "genisoimage", rock: true, more: deep,
+			args: join3([]string{"-V", "DEEP", "-R"}, biosBoot, efiBoot)},
+		"deep, xorriso": {tool: "xorriso", rock: true, joliet: true, more: deep,
+			args: join3([]string{"-V", "DEEP", "-R", "-J"}, biosBoot, efiBoot)},
+		"long names": {tool: "xorriso", rock: true, joliet: true, more: longNames,
+			args: join3([]string{"-V", "LONG", "-R", "-J", "-joliet-long"}, biosBoot, efiBoot)},
+		"long names genisoimage": {tool: "genisoimage", rock: true, joliet: true, more: longNames,
+			args: join3([]string{"-V", "LONG", "-R", "-J", "-joliet-long", "-l"}, biosBoot, efiBoot)},
+	}
+}
+
+func fullRoot(t *testing.T, dir string) {
+	for i := range 45 {
+		put(t, dir, fmt.Sprintf("RPM-GPG-KEY-file-number-%02d", i), "key")
+		put(t, dir, fmt.Sprintf("dir%02d/sub/file", i), "content")
+	}
+}
+
+const deepPath = "d1/d2/d3/d4/d5/d6/d7/d8/d9/d10"
+
+func deep(t *testing.T, dir string) {
+	for i := range 30 {
+		put(t, dir, fmt.Sprintf("%s/file-with-some-name-%02d", deepPath, i), "deep")
+		put(t, dir, fmt.Sprintf("d1/d2/d3/d4/d5/d6/d7/file-with-some-name-%02d", i), "less deep")
+	}
+	put(t, dir, deepPath+"/e1/e2/e3/e4/e5/e6/e7/e8/file", "twice relocated")
+}
+
+func longNames(t *testing.T, dir string) {
+	for i, n := range []int{100, 103, 180, 200, 240, 255} {
+		put(t, dir, fmt.Sprintf("long/%d%0*d", i, n-1, n), "long")
+	}
+	put(t, dir, "long/"+strings.Repeat("d", 60)+"/grub.cfg", "old")
+	put(t, dir, "long/file with spaces; and (marks).tar.gz", "odd")
+}
+
+func put(t *testing.T, dir, name, data string) {
+	t.Helper()
+	name = filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, tail(out))
+	}
+	return string(out)
+}
+
+func tail(b []byte) []byte { return b[max(0, len(b)-2000):] }
+
+// stockTree writes a tree like a DVD's.
+func stockTree(t *testing.T, dir string, names83 bool) []byte {
+	t.Helper()
+	esp, err := isotest.FAT{Bits: 12, Size: 1440 << 10, Files: []isotest.File{
+		{Path: "/EFI/BOOT/BOOTX64.EFI", Data: isotest.Generated(1, 40<<10)},
+		{Path: "/EFI/BOOT/grub.cfg", Data: []byte(strings.Repeat("menuentry stock {}\n", 50))},
+	}}.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	isolinux, err := os.ReadFile("/usr/lib/ISOLINUX/isolinux.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{
+		"isolinux/isolinux.bin": string(isolinux), "isolinux/isolinux.cfg": "default vesamenu.c32\ntimeout 600\n",
+		"isolinux/vmlinuz": string(isotest.Generated(7, 50001)), "images/efiboot.img": string(esp),
+		"EFI/BOOT/grub.cfg": strings.Repeat("menuentry stock {}\n", 50), "media.rep": "[InstallMedia]\n", "EULA": "Use it.\n",
+		"images/initrd.img": string(isotest.Generated(8, 70001)), "images/empty": "", "readme.txt": "hello\n",
+	}
+	for i := range 40 {
+		files[fmt.Sprintf("BaseOS/pkg%04d.rpm", i)] = string(isotest.Generated(uint64(100+i), 3000+i))
+	}
+	for name, data := range files {
+		put(t, dir, name, data)
+	}
+	return esp
+}
+
+// master makes the image and returns its file.
+func master(t *testing.T, l layout) string {
+	t.Helper()
+	work := t.TempDir()
+	dir, out := filepath.Join(work, "tree"), filepath.Join(work, "base.iso")
+	esp := stockTree(t, dir, l.plain83)
+	if l.more != nil {
+		l.more(t, dir)
+	}
+	args := append([]string{}, l.args...)
+	for i, a := range args {
+		if a == "ESP" {
+			args[i] = filepath.Join(work, "esp.img")
+			put(t, work, "esp.img", string(esp))
+		}
+	}
+	if l.tool == "xorriso" {
+		args = append([]string{"-as", "mkisofs", "-quiet"}, args...)
+	}
+	run(t, l.tool, append(args, "-o", out, dir)...)
+	return out
+}
+
+func openImage(t *testing.T, name string) (*Image, *os.File) {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	st, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(f, st.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, f
+}
+
+// changes is the standard patch, with paths as in the tree.
+func changes(e *Edit, l layout) map[string]string {
+	want := map[string]string{
+		"ks.cfg":                "text\npoweroff\n",
+		"isolinux/isolinux.cfg": strings.Repeat("label linux\n", 300),
+		"EFI/BOOT/grub.cfg":     "set timeout=0\n",
+		"readme.txt":            "",
+		"images/empty":          "full\n",
+		"newdir/user-data":      "#cloud-config\n",
+		"newdir/meta-data":      "",
+		"EULA":                  gone,
+		"images/initrd.img":     string(isotest.Generated(8, 70001)) + "...070701 cpio",
+		"BaseOS/pkg0007.rpm":    string(isotest.Generated(9, 5000)),
+		"newdir/sub/deep.txt":   "deep\n",
+	}
+	if l.plain83 {
+		for _, name := range []string{"newdir/user-data", "newdir/meta-data"} {
+			want[strings.Replace(name, "-data", ".txt", 1)] = want[name]
+			delete(want, name)
+		}
+	}
+	up := func(name string) string {
+		if l.plain83 {
+			return strings.ToUpper(name)
+		}
+		return name
+	}
+	e.Mkdir(up("newdir"))
+	e.Mkdir(up("newdir/sub"))
+	for i := range 30 {
+		name := fmt.Sprintf("extra%02d.cfg", i)
+		want[name] = name
+	}
+	more := func(dir string, n int) {
+		for i := range n {
+			want[fmt.Sprintf("%s/an-added-file-%02d.conf", dir, i)] = "added"
+		}
+	}
+	switch {
+	case l.more != nil && len(l.args) > 1 && l.args[1] == "DEEP":
+		more(deepPath, 30)
+		more("d1/d2/d3/d4/d5/d6/d7", 30)
+		more(deepPath+"/e1/e2/e3/e4/e5/e6/e7", 40)
+		more("d1/d2/d3/d4/d5/d6", 30)
+	case l.more != nil && len(l.args) > 1 && l.args[1] == "LONG":
+		want["long/"+strings.Repeat("n", 255)] = "long and new"
+		want["long/"+strings.Repeat("m", 200)+".cfg"] = "long and new"
+		want["long/"+strings.Repeat("d", 60)+"/grub.cfg"] = "new"
+	}
+	for name, data := range want {
+		switch {
+		case data == gone:
+			e.Hide(up(name))
+		case name == "images/initrd.img":
+			e.Append(up(name), []byte("...070701 cpio"))
+		default:
+			e.Write(up(name), []byte(data))
+		}
+	}
+	e.WriteEFI("/EFI/BOOT/grub.cfg", []byte("configfile /EFI/BOOT/grub.cfg\n"))
+	return want
+}
+
+func writeView(t *testing.T, v *View, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(f, io.NewSectionReader(v, 0, v.Size())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hashTree maps the files under dir to hashes of their content.
+func hashTree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		rel, _ := filepath.Rel(dir, name)
+		all[rel] = hash(string(b))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func hash(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return fmt.Sprintf("%d:%x", len(s), h[:6])
+}
+
+// extractors are the foreign readers that unpack an image into a directory.
+var extractors = map[string]func(t *testing.T, img, dir string){
+	"xorriso": func(t *testing.T, img, dir string) {
+		out := run(t, "xorriso", "-osirrox", "on:auto_chmod_on", "-indev", img, "-extract", "/", dir)
+		complain(t, "xorriso", out)
+		run(t, "chmod", "-R", "u+rwX", dir)
+	},
+	"bsdtar": func(t *testing.T, img, dir string) {
+		if out := run(t, "bsdtar", "-x", "-f", img, "-C", dir, "--no-same-permissions"); out != "" {
+			t.Errorf("bsdtar: %s", out)
+		}
+		run(t, "chmod", "-R", "u+rwX", dir)
+	},
+	"7z": func(t *testing.T, img, dir string) {
+		complain(t, "7z", run(t, "7z", "x", "-y", "-bd", "-o"+dir, img))
+		os.RemoveAll(filepath.Join(dir, "[BOOT]"))
+	},
+}
+
+func complain(t *testing.T, tool, out string) {
+	t.Helper()
+	for line := range strings.SplitSeq(out, "\n") {
+		for _, word := range []string{"FAILURE", "SORRY", "FATAL", "WARNING", "ERROR", "Warning", "BAD "} {
+			if strings.Contains(line, word) {
+				t.Errorf("%s: %s", tool, line)
+			}
+		}
+	}
+}
+
+func TestForeignReaders(t *testing.T) {
+	for name, l := range layouts() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testLayout(t, l)
+		})
+	}
+}
+
+func testLayout(t *testing.T, l layout) {
+	base := master(t, l)
+	m, _ := openImage(t, base)
+	for _, tree := range m.Trees() {
+		checkTables(t, tree)
+	}
+	e := m.Edit()
+	changed := changes(e, l)
+	v := view(t, e)
+	img := filepath.Join(t.TempDir(), "patched.iso")
+	writeView(t, v, img)
+
+	got, _ := openImage(t, img)
+	for _, tree := range got.Trees() {
+		checkTables(t, tree)
+	}
+	for tool, extract := range extractors {
+		long, relocated := strings.Contains(strings.Join(l.args, " "), "LONG"), l.tool == "genisoimage" && strings.Contains(strings.Join(l.args, " "), "DEEP")
+		if tool == "bsdtar" && long {
+			continue // it wants the continuation areas of long names between the directory and the files
+		}
+		was, is := t.TempDir(), t.TempDir()
+		extract(t, base, was)
+		extract(t, img, is)
+		if tool != "xorriso" && (long || relocated) {
+			// 7z cuts long names to Joliet's, and shows relocated directories where they are kept. So does bsdtar when
+			// their files lie before them.
+			compareContents(t, tool, hashTree(t, was), hashTree(t, is), changed)
+			continue
+		}
+		compare(t, tool, hashTree(t, was), hashTree(t, is), changed, m)
+	}
+	complain(t, "xorriso -check_media", run(t, "xorriso", "-abort_on", "NEVER", "-indev", img, "-check_media", "--"))
+	checkIsoinfo(t, l, img)
+	checkESP(t, got, img)
+	checkDisk(t, l, base, img)
+}
+
+// compare holds what a tool finds in the patched image against what it finds in the base, changed. Names of files that are
+// new or whose case a tree changes are compared without regard to case.
+func compare(t *testing.T, tool string, was, is, changed map[string]string, m *Image) {
+	t.Helper()
+	want := map[string]string{}
+	for name, h := range was {
+		want[strings.ToLower(name)] = h
+	}
+	for name, data := range changed {
+		if data == gone {
+			delete(want, strings.ToLower(name))
+		} else {
+			want[strings.ToLower(name)] = hash(data)
+		}
+	}
+	if _, ok := want["images/efiboot.img"]; ok {
+		delete(want, "images/efiboot.img") // its menu was changed; see checkESP
+	}
+	have := map[string]string{}
+	for name, h := range is {
+		have[strings.ToLower(name)] = h
+	}
+	delete(have, "images/efiboot.img")
+	if maps.Equal(want, have) {
+		return
+	}
+	n := 0
+	for name, h := range want {
+		if have[name] != h && n < 10 {
+			n++
+			t.Errorf("%s: %s is %q, want %q", tool, name, have[name], h)
+		}
+	}
+	for name := range have {
+		if _, ok := want[name]; !ok && n < 20 {
+			n++
+			t.Errorf("%s: %s is unexpected", tool, name)
+		}
+	}
+}
+
+// compareContents is compare without names.
+func compareContents(t *testing.T, tool string, was, is, changed map[string]string) {
+	t.Helper()
+	count := map[string]int{}
+	for _, h := range is {
+		count[h]++
+	}
+	for name, h := range was {
+		if _, ok := changed[name]; !ok && !strings.HasSuffix(name, "efiboot.img") {
+			count[h]--
+		}
+	}
+	for _, data := range changed {
+		if data != gone {
+			count[hash(data)]--
+		}
+	}
+	wrong := 0
+	for _, n := range count {
+		wrong += max(n, -n)
+	}
+	if wrong > 5 { // the EFI image, and files of the base that were changed but have other names there
+		t.Errorf("%s: %d files have unexpected contents or are missing: %v", tool, wrong, count)
+	}
+}
+
+func checkIsoinfo(t *testing.T, l layout, img string) {
+	t.Helper()
+	plain := "/KS.CFG;1"
+	if run(t, "isoinfo", "-x", plain, "-i", img) == "" {
+		plain = "/ks.cfg" // genisoimage -U, and both tools' -iso-level 4
+	}
+	reads := map[string][]string{"plain": {"-x", plain}}
+	if l.rock {
+		reads["Rock Ridge"] = []string{"-R", "-x", "/ks.cfg"}
+	}
+	if l.joliet {
+		reads["Joliet"] = []string{"-J", "-x", "/ks.cfg"}
+	}
+	for name, args := range reads {
+		got := run(t, "isoinfo", append(args, "-i", img)...)
+		if want := "text\npoweroff\n"; got != want {
+			t.Errorf("isoinfo, %s: %s is %q, want %q", name, args[len(args)-1], got, want)
+		}
+		complain(t, "isoinfo", run(t, "isoinfo", append(args[:len(args)-2:len(args)-2], "-l", "-i", img)...))
+	}
+}
+
+// checkESP reads the EFI image with dosfstools and mtools.
+func checkESP(t *testing.T, m *Image, img string) {
+	t.Helper()
+	_, at, err := m.EFI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	esp := make([]byte, at.Len)
+	f, err := os.Open(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.ReadAt(esp, at.Off); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "esp.img")
+	if err := os.WriteFile(name, esp, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "fsck.fat", "-n", name)
+	got := run(t, "mtype", "-i", name, "::/EFI/BOOT/grub.cfg")
+	if want := "configfile /EFI/BOOT/grub.cfg\n"; strings.TrimRight(got, "\n")+"\n" != want || len(got) != 950 {
+		t.Errorf("mtype: grub.cfg has %d bytes, %.60q", len(got), got)
+	}
+}
+
+// checkDisk runs sgdisk where it finds nothing to complain about in the base, and parted where it can read the base.
+func checkDisk(t *testing.T, l layout, base, img string) {
+	t.Helper()
+	verify := func(name string) string {
+		out, _ := exec.Command("sgdisk", "-v", name).CombinedOutput()
+		return string(out)
+	}
+	if was, is := verify(base), verify(img); strings.Contains(was, "No problems found") && !strings.Contains(is, "No problems found") {
+		t.Errorf("sgdisk: %s", is)
+	} else if l.gpt && strings.Contains(was, "appended_part_as_gpt") && !strings.Contains(is, "No problems found") {
+		t.Errorf("sgdisk finds problems in base and image: %s", is)
+	}
+	parted := func(name string) []byte {
+		out, _ := exec.Command("parted", "-s", "-m", name, "unit", "s", "print").CombinedOutput()
+		return out
+	}
+	if was, is := parted(base), parted(img); !bytes.Contains(was, []byte("Error")) && !bytes.Contains(was, []byte("Warning")) &&
+		(bytes.Contains(is, []byte("Error")) || bytes.Contains(is, []byte("Warning"))) {
+		t.Errorf("parted: %s\nbase: %s", is, was)
+	}
+}
