@@ -87,6 +87,8 @@ func TestFirmware(t *testing.T) {
 		{"iLO 6", "iLO 6 v1.56", flaw{model: "iLO 6", below: "1.57"}, true},
 		{"iLO 6", "iLO 6 v1.66", flaw{model: "iLO 6", below: "1.57"}, false},
 		{"iLO 5", "iLO 5 v1.40", flaw{model: "iLO 6", below: "1.57"}, false},
+		{"", "4.1(2.230270)", flaw{below: "4.3"}, true},
+		{"", "4.3(2.230270)", flaw{below: "4.3"}, false},
 		{"", "TGBT42S", flaw{below: "9"}, false},
 		{"", "99999999999999999999.1", flaw{below: "2.0"}, false},
 	} {

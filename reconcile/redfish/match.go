@@ -71,10 +71,11 @@ func (f flaw) applies(model, firmware string) bool {
 	return compareVersions(version, f.below) < 0
 }
 
-// firstVersion finds the dotted number in "iLO 5 v2.72" or "TGBT42S 2.83 2023-07-05".
+// firstVersion finds the dotted number in "iLO 5 v2.72", "TGBT42S 2.83
+// 2023-07-05" or Cisco's "4.3(2.230270)".
 func firstVersion(s string) string {
 	for _, word := range strings.Fields(s) {
-		word = strings.TrimPrefix(strings.ToLower(word), "v")
+		word, _, _ = strings.Cut(strings.TrimPrefix(strings.ToLower(word), "v"), "(")
 		if strings.Contains(word, ".") && strings.Trim(word, "0123456789.") == "" {
 			return word
 		}

@@ -10,7 +10,7 @@ import (
 // Report is what [Client.Probe] found: what this BMC is, which rules apply to
 // it, and what will not work and why.
 type Report struct {
-	System    *System   `json:"system"`
+	System    *System   `json:"system,omitempty"`
 	Vendor    string    `json:"vendor"`
 	Profile   string    `json:"profile"`
 	Forced    bool      `json:"forced"` // the profile was chosen by Client.Profile
