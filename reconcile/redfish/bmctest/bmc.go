@@ -79,6 +79,7 @@ type BMC struct {
 	sessions map[string]*session
 	serial   int // of sessions
 	tasks    int // started so far
+	options  []bootOption
 
 	boot      override
 	staged    *override
@@ -145,6 +146,7 @@ func (b *BMC) start() {
 	for _, s := range b.shape.slots {
 		b.slots = append(b.slots, &slot{slotShape: s})
 	}
+	b.scanBootOptions()
 	b.route()
 }
 

@@ -420,6 +420,31 @@ func TestInsertRules(t *testing.T) {
 	}
 }
 
+// TestBootOptions reads the label that an installation gave to its boot entry.
+func TestBootOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ks := strings.Replace(testKickstart, "poweroff\n", "%post\nefibootmgr -c -d /dev/sda -L \"rc1:abc\"\n%end\npoweroff\n", 1)
+		k := newBench(t, &BMC{Machine: &Machine{PostTime: time.Minute}}, patchedISO(t, isoOptions{files: map[string]string{"/ks.cfg": ks}}))
+		labels := func() (all []string) {
+			members, _ := k.get(genericSystem + "/BootOptions")["Members"].([]any)
+			for _, m := range members {
+				all = append(all, k.get(m.(object)["@odata.id"].(string))["DisplayName"].(string))
+			}
+			return all
+		}
+		k.bootCD()
+		until(t, time.Hour, "power-off", func() bool { return k.bmc.Power() == Off })
+		if got := labels(); len(got) != 1 {
+			t.Errorf("before the next start: %q", got)
+		}
+		k.must("POST", genericReset, object{"ResetType": "On"})
+		until(t, time.Hour, "the OS", func() bool { return k.bmc.Machine.Stage() == StageOS })
+		if got := labels(); len(got) != 2 || got[1] != "rc1:abc" {
+			t.Errorf("after it: %q", got)
+		}
+	})
+}
+
 // TestTask follows the task of an insertion to its end.
 func TestTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -20,6 +20,10 @@ func (b *BMC) bootBody() object {
 	if s.mode != "" {
 		o["BootSourceOverrideMode"] = shown.mode
 	}
+	if !s.noBootOptions {
+		o["BootOptions"] = ref(s.systemURI() + "/BootOptions")
+		o["BootOrder"] = b.bootOrder()
+	}
 	if !s.listsInSettings {
 		o["BootSourceOverrideTarget@Redfish.AllowableValues"] = s.targets
 	}
@@ -50,9 +54,8 @@ func (b *BMC) settingsBody() object {
 		if s.enabledListed {
 			boot["BootSourceOverrideEnabled@Redfish.AllowableValues"] = s.enabled
 		}
-	} else {
-		boot["BootOrder"] = []string{}
 	}
+	boot["BootOrder"] = b.bootOrder()
 	o["Boot"] = boot
 	if s.settingsTag {
 		o["AssetTag"] = nil
@@ -172,6 +175,7 @@ func (b *BMC) nextBoot() Boot {
 	defer b.mu.Unlock()
 	b.settleMedia()
 	b.applyStaged()
+	b.scanBootOptions()
 	out := Boot{Medium: b.media, Mode: b.boot.mode}
 	if b.boot.enabled == "Disabled" {
 		return out

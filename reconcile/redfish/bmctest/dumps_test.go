@@ -105,11 +105,12 @@ var acted = []string{
 	"Boot/BootSourceOverrideEnabled", "Boot/BootSourceOverrideTarget", "Boot/BootSourceOverrideMode",
 	"Boot/BootSourceOverrideTarget@Redfish.AllowableValues", "Boot/BootSourceOverrideEnabled@Redfish.AllowableValues",
 	"Actions/#ComputerSystem.Reset", "Actions/#ComputerSystem.Reset/@Redfish.ActionInfo", "Actions/#ComputerSystem.Reset/ResetType@Redfish.AllowableValues",
-	"Actions/#VirtualMedia.InsertMedia", "Actions/#VirtualMedia.EjectMedia", "Links/ComputerSystems", "Links/ManagerForServers",
+	"Actions/#VirtualMedia.InsertMedia", "Actions/#VirtualMedia.EjectMedia", "Links/ComputerSystems", "Links/ManagerForServers", "Boot/BootOptions", "Boot/BootOrder",
 }
 
 // equalValues are those of them that must also have the same value.
 var equalValues = []string{
+	"Boot/BootOptions",
 	"@Redfish.Settings/SettingsObject", "VirtualMedia", "MediaTypes", "Image", "Vendor",
 	"Boot/BootSourceOverrideTarget@Redfish.AllowableValues", "Boot/BootSourceOverrideEnabled@Redfish.AllowableValues",
 	"Actions/#ComputerSystem.Reset/target", "Actions/#ComputerSystem.Reset/@Redfish.ActionInfo", "Actions/#ComputerSystem.Reset/ResetType@Redfish.AllowableValues",
@@ -133,6 +134,9 @@ func compare(t *testing.T, k *bench, dump, uri string) {
 		t.Errorf("%s: the real one has no %s", uri, p)
 	}
 	for _, p := range acted {
+		if p == "Boot/BootOptions" && strings.HasSuffix(uri, "/Settings") {
+			continue // a second collection, of the same options
+		}
 		g, w := lookup(got, p), lookup(want, p)
 		if p == "TransferProtocolType" && want["Inserted"] == true {
 			continue // a dump of a machine with a medium inserted
@@ -142,6 +146,9 @@ func compare(t *testing.T, k *bench, dump, uri string) {
 		}
 	}
 	for _, p := range equalValues {
+		if p == "Boot/BootOptions" && strings.HasSuffix(uri, "/Settings") {
+			continue
+		}
 		if p == "Image" && want["Inserted"] == true {
 			continue // likewise
 		}

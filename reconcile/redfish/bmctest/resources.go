@@ -70,6 +70,7 @@ func (b *BMC) route() {
 	list(rootURI+"/Chassis", "Chassis", chassis...)
 	list(rootURI+"/Managers", "Manager", managers...)
 	b.routeMedia(list)
+	b.routeBootOptions()
 	b.routeHardware(list)
 }
 

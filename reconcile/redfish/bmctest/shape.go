@@ -28,6 +28,7 @@ type shape struct {
 	listsInSettings                    bool // the allowable targets are only in the settings resource
 	slots                              []slotShape
 	systemMedia, managerMedia, storage string // links to the media collections; the storage controller
+	noBootOptions, plainBootOptions    bool   // there are none; they do not say which OS they boot
 	noImage                            any    // Image of an empty drive
 	etags                              bool   // bodies have @odata.etag
 	noContent                          bool   // writes answer 204, not 200

@@ -16,7 +16,7 @@ func lenovoShape() shape {
 		enabled: []string{"Once", "Disabled"}, enabledListed: true,
 		resets: []string{"On", "Nmi", "GracefulShutdown", "GracefulRestart", "ForceOn", "ForceOff", "ForceRestart"}, resetInline: true, resetInfo: true,
 		settings: "Pending", settingsID: "Pending", settingsName: "Pending",
-		systemMedia: sys, managerMedia: mgr, etags: true,
+		plainBootOptions: true, systemMedia: sys, managerMedia: mgr, etags: true,
 		drop: map[string][]string{"root": {"Product"}, "system": {"BootProgress"}},
 		add:  addLenovo,
 	}

@@ -50,6 +50,7 @@ func supermicroShape(v Vendor) shape {
 		}
 		s.resets = []string{"On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "Nmi", "ForceOn"}
 		s.resetInfo, s.resetInline = false, true
+		s.noBootOptions = true
 		s.slots, s.systemMedia, s.managerMedia = nil, "", rootURI+"/Managers/1/VM1"
 		s.drop = map[string][]string{
 			"root": {"Vendor", "Product"}, "system": {"HostName", "BootProgress"}, "chassis": {"PowerState", "UUID"}, "manager": {"PowerState"},
