@@ -171,8 +171,10 @@ func (tp *treePatch) repointChildren(d *dirEdit) error {
 
 // repointChild mends ".." of the directory at a block: its extent when it is in d, its parent link when it was relocated.
 func (tp *treePatch) repointChild(d *dirEdit, lba uint32, inside bool) error {
-	if _, ok := tp.along[lba]; ok {
-		return nil // done
+	if tp.along != nil {
+		if _, ok := tp.along.at[lba]; ok {
+			return nil // done
+		}
 	}
 	if c := tp.dirs[lba]; c != nil {
 		if inside && c.recs[1].b.lba() == d.ref.lba {
@@ -242,46 +244,32 @@ func (p *patch) differences(off int64, was, is []byte) {
 	}
 }
 
-// rebuildTables writes path tables with the directories that were made: in level, parent and identifier order, which
-// renumbers what follows them (ECMA-119 6.9.1). They stay where they are if they do not need further blocks.
+// rebuildTables writes path tables with all places of directories, and the directories that were made: in level, parent
+// and identifier order, which renumbers what follows them (ECMA-119 6.9.1). They stay where they are if they do not need
+// further blocks.
 func (tp *treePatch) rebuildTables() error {
-	tp.table = nil
-	if err := tp.loadTable(); err != nil || tp.table == nil {
+	made := slices.ContainsFunc(tp.order, func(d *dirEdit) bool { return d.data == nil })
+	raw, err := tp.newTables(made)
+	if err != nil || raw[0] == nil {
 		return err
 	}
-	for i := range tp.table {
-		e := &tp.table[i]
-		if d := tp.dirs[e.lba]; d != nil {
-			e.lba = d.at.lba
-		} else if at, ok := tp.along[e.lba]; ok {
-			e.lba = at.lba
-		}
-	}
-	for _, d := range tp.order {
-		if d.data == nil {
-			if err := tp.insertTable(d); err != nil {
-				return err
-			}
-		}
-	}
-	var size int64
-	for _, e := range tp.table {
-		size += int64(8 + len(e.id) + len(e.id)%2)
-	}
+	size := int64(len(raw[0]))
 	for i, lba := range tp.t.tables {
 		if lba == 0 {
 			continue
 		}
-		raw := tp.encodeTable(i)
 		if blocks(size) <= blocks(tp.t.tableLen) {
-			tp.p.overlay(tp.t.offset(lba), raw)
+			tp.p.overlay(tp.t.offset(lba), raw[i/2])
 			continue
 		}
 		off := tp.p.allocMetadata(size)
-		tp.p.append(off, part{data: raw})
+		tp.p.append(off, part{data: raw[i/2]})
 		if err := tp.moveTable(i, off); err != nil {
 			return err
 		}
+	}
+	if !made {
+		return nil
 	}
 	for _, vd := range tp.t.vds {
 		if !tp.p.blanked(vd) {
@@ -289,6 +277,44 @@ func (tp *treePatch) rebuildTables() error {
 		}
 	}
 	return nil
+}
+
+// newTables returns the path tables L and M. Without made directories they follow from where directories are, and are kept
+// with these.
+func (tp *treePatch) newTables(made bool) ([2][]byte, error) {
+	if !made {
+		tp.t.mu.Lock()
+		defer tp.t.mu.Unlock()
+		if tp.along.tables[0] != nil {
+			return tp.along.tables, nil
+		}
+	}
+	tp.table = nil
+	if err := tp.loadTable(); err != nil || tp.table == nil {
+		return [2][]byte{}, err
+	}
+	for i := range tp.table {
+		e := &tp.table[i]
+		if d := tp.dirs[e.lba]; d != nil {
+			e.lba = d.at.lba
+		} else if tp.along != nil {
+			if at, ok := tp.along.at[e.lba]; ok {
+				e.lba = at.lba
+			}
+		}
+	}
+	for _, d := range tp.order {
+		if d.data == nil {
+			if err := tp.insertTable(d); err != nil {
+				return [2][]byte{}, err
+			}
+		}
+	}
+	raw := [2][]byte{tp.encodeTable(0), tp.encodeTable(2)}
+	if !made {
+		tp.along.tables = raw
+	}
+	return raw, nil
 }
 
 func (tp *treePatch) moveTable(i int, off int64) error {

@@ -157,43 +157,30 @@ func (b *indexBuilder) rockLinks(i, off int, r record) error {
 	})
 }
 
-// placeAll gives every directory that grows or is new its place, and, in the tree that libarchive reads, those inside them.
+// placeAll gives every directory that grows or is new its place, and, in the tree that libarchive reads, those inside them:
+// first the patch's own, in the order of the base, then those that are taken along.
 func (tp *treePatch) placeAll() error {
 	nodes, err := tp.takeAlong()
 	if err != nil {
 		return err
 	}
 	refs := make([]dirRef, len(nodes))
-	moves := make([]bool, len(nodes))
+	var rest []int
 	for i, n := range nodes {
 		refs[i] = n.ref
-		d := tp.dirs[n.ref.lba]
-		if moves[i] = tp.mustMove(nodes, i); d != nil {
-			if err := tp.place(d, moves[i]); err != nil {
+		must := tp.mustMove(nodes, i)
+		if d := tp.dirs[n.ref.lba]; d != nil {
+			if err := tp.place(d, must); err != nil {
 				return err
 			}
 			refs[i] = d.at
-			continue
-		}
-		if !moves[i] {
-			continue
-		}
-		lba, err := tp.t.block(tp.p.allocMetadata(int64(n.ref.len)))
-		if err != nil {
-			return err
-		}
-		refs[i].lba = lba
-		if tp.along == nil {
-			tp.along = make(map[uint32]dirRef, len(nodes))
-		}
-		tp.along[n.ref.lba] = refs[i]
-		if up := tp.dirs[nodes[n.parent].ref.lba]; up != nil {
-			up.setChild(n.ref.lba, refs[i])
+		} else if must {
+			rest = append(rest, i)
 		}
 	}
-	for i, n := range nodes {
-		if moves[i] && tp.dirs[n.ref.lba] == nil {
-			tp.emitAlong(n, refs, refs[i])
+	if len(rest) > 0 {
+		if err := tp.placeRest(nodes, refs, rest); err != nil {
+			return err
 		}
 	}
 	for _, d := range tp.order { // what nodes do not have
@@ -202,6 +189,98 @@ func (tp *treePatch) placeAll() error {
 		}
 	}
 	return nil
+}
+
+// placeRest places the directories that are taken along one after the other.
+func (tp *treePatch) placeRest(nodes []dirNode, refs []dirRef, rest []int) error {
+	var total int64
+	for _, i := range rest {
+		total += blocks(int64(nodes[i].ref.len)) * blockSize
+	}
+	start := tp.p.allocMetadata(total)
+	at := start
+	for _, i := range rest {
+		lba, err := tp.t.block(at)
+		if err != nil {
+			return err
+		}
+		refs[i].lba = lba
+		at += blocks(int64(nodes[i].ref.len)) * blockSize
+		if up := tp.dirs[nodes[nodes[i].parent].ref.lba]; up != nil {
+			up.setChild(nodes[i].ref.lba, refs[i])
+		}
+	}
+	r, err := tp.t.region(nodes, refs, rest, start, total)
+	if err != nil {
+		return err
+	}
+	tp.along = r
+	tp.p.tail = append(tp.p.tail, r.parts...)
+	return nil
+}
+
+// region is what directories that are taken along look like: the same for every patch that puts all directories into the
+// same places, as those of the hosts of one role do. A tree keeps the last one.
+type region struct {
+	refs   []dirRef
+	parts  []tailPart
+	at     map[uint32]dirRef // by the block it had
+	tables [2][]byte         // the path tables L and M with these places
+}
+
+// keepRegion is the length up to which a region is kept as bytes. Beyond, views name the base's bytes in pieces.
+const keepRegion = 2 << 20
+
+func (t *Tree) region(nodes []dirNode, refs []dirRef, rest []int, start, total int64) (*region, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last != nil && slices.Equal(t.last.refs, refs) {
+		return t.last, nil
+	}
+	r := &region{refs: refs, at: make(map[uint32]dirRef, len(rest))}
+	for _, i := range rest {
+		r.at[nodes[i].ref.lba] = refs[i]
+		r.parts = t.copyParts(r.parts, nodes[i], refs, refs[i])
+	}
+	if total <= keepRegion {
+		all := make([]byte, total)
+		for _, x := range r.parts {
+			p := all[x.off-start:][:x.len()]
+			if x.data != nil {
+				copy(p, x.data)
+			} else if err := t.img.read(p, x.base.Off); err != nil {
+				return nil, err
+			}
+		}
+		r.parts = []tailPart{{start, part{data: all}}}
+	}
+	t.last = r
+	return r, nil
+}
+
+// copyParts appends the parts of a directory of the base with the blocks that it names mended.
+func (t *Tree) copyParts(parts []tailPart, n dirNode, refs []dirRef, at dirRef) []tailPart {
+	from, to := t.offset(n.ref.lba), t.offset(at.lba)
+	done := int64(0)
+	base := func(end int64) {
+		if end > done {
+			parts = append(parts, tailPart{to + done, part{base: Extent{from + done, end - done}}})
+			done = end
+		}
+	}
+	for _, f := range n.fixes {
+		b := make([]byte, 16)
+		putBoth32(b, refs[f.node].lba)
+		putBoth32(b[8:], refs[f.node].len)
+		if f.block {
+			b = b[:8]
+		}
+		base(int64(f.off))
+		parts = append(parts, tailPart{to + done, part{data: b}})
+		done += int64(len(b))
+	}
+	base(int64(n.ref.len))
+	return parts
 }
 
 // mustMove tells whether the directory of a node moves: it, or one that it is in, outgrows its blocks. Where there are
@@ -250,33 +329,6 @@ func (d *dirEdit) setChild(was uint32, at dirRef) {
 			return
 		}
 	}
-}
-
-// emitAlong puts a directory of the base into the tail with the blocks that it names mended.
-func (tp *treePatch) emitAlong(n dirNode, refs []dirRef, at dirRef) {
-	from, to := tp.t.offset(n.ref.lba), tp.t.offset(at.lba)
-	done := int64(0)
-	base := func(end int64) {
-		if end > done {
-			tp.p.append(to+done, part{base: Extent{from + done, end - done}})
-			done = end
-		}
-	}
-	slab := make([]byte, 16*len(n.fixes))
-	for _, f := range n.fixes {
-		b := slab[:16:16]
-		slab = slab[16:]
-		ref := refs[f.node]
-		putBoth32(b, ref.lba)
-		putBoth32(b[8:], ref.len)
-		if f.block {
-			b = b[:8]
-		}
-		base(int64(f.off))
-		tp.p.append(to+done, part{data: b})
-		done += int64(len(b))
-	}
-	base(int64(n.ref.len))
 }
 
 // rehome moves root's continuation area behind root.

@@ -39,6 +39,7 @@ type Tree struct {
 	mu      sync.Mutex
 	parents map[uint32]uint32 // see onlyParent
 	index   dirIndex
+	last    *region
 }
 
 // Kind tells what names the tree has.

@@ -17,7 +17,7 @@ type treePatch struct {
 	root  *dirEdit
 	dirs  map[uint32]*dirEdit // of the base, by block
 	order []*dirEdit          // all, in the order in which they were met
-	along map[uint32]dirRef   // directories that are taken along, by the block they had
+	along *region             // directories that are taken along, nil: none
 	table []tableRecord
 	ce    ceArea
 }

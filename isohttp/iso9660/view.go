@@ -42,7 +42,7 @@ func (p *patch) view() (*View, error) {
 		v.targets[t.path] = t
 	}
 	over := merge(p.over)
-	v.pieces = make([]Piece, 0, 2*len(over)+2*len(p.tail)+2)
+	v.pieces = make([]Piece, 0, p.pieces(over))
 	at := int64(0)
 	base := func(to int64) {
 		if to > at {
@@ -77,6 +77,23 @@ func (p *patch) view() (*View, error) {
 		}
 	}
 	return v, nil
+}
+
+// pieces is the number of pieces that overlays and tail make, or a little more.
+func (p *patch) pieces(over []overlay) int {
+	n, at := 1, int64(0)
+	for _, o := range over {
+		if n++; o.off > at {
+			n++
+		}
+		at = o.end()
+	}
+	for _, x := range p.tail {
+		if n++; x.len()%blockSize != 0 {
+			n++
+		}
+	}
+	return n + 1
 }
 
 // merge sorts overlays and joins those that overlap, where the later one holds.
