@@ -6,8 +6,6 @@ import (
 	"path"
 	"regexp"
 	"strings"
-
-	"github.com/kdomanski/iso9660"
 )
 
 // mediaCheck stands for dracut's: on a patched medium it fails, and the
@@ -22,22 +20,22 @@ func (in *installer) mediaCheck(args []string) error {
 }
 
 // stage2 finds the installer's file system.
-func (in *installer) stage2(args []string) (*iso9660.File, error) {
+func (in *installer) stage2(args []string) (file, error) {
 	if where := value(args, "inst.stage2"); where != "" {
 		dir, err := in.onMedium(where)
 		if err != nil {
-			return nil, fmt.Errorf("inst.stage2: %w", err)
+			return file{}, fmt.Errorf("inst.stage2: %w", err)
 		}
 		if strings.HasSuffix(dir, ".img") {
-			return in.cd.find(dir)
+			return in.cd.root.lookup(dir)
 		}
 	}
 	for _, name := range []string{"/images/install.img", "/LiveOS/squashfs.img"} {
-		if f, err := in.cd.find(name); err == nil {
+		if f, err := in.cd.root.lookup(name); err == nil {
 			return f, nil
 		}
 	}
-	return nil, errors.New("no stage 2 on the medium: a shell waits")
+	return file{}, errors.New("no stage 2 on the medium: a shell waits")
 }
 
 // answerPath finds the kickstart's path by the kernel's arguments.

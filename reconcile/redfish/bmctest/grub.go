@@ -74,7 +74,7 @@ func (g *grubState) read(name string) ([]byte, error) {
 	}
 	switch {
 	case device == "cd0":
-		return g.cd.text(name)
+		return g.cd.root.text(name)
 	case device == "esp" && g.esp != nil:
 		return espText(g.esp, name)
 	}
@@ -340,7 +340,7 @@ func (g *grubState) find(kind, what string) string {
 	case kind == "label" && what == g.cd.volumeID:
 		return "cd0"
 	case kind == "file":
-		if _, err := g.cd.find(what); err == nil {
+		if _, err := g.cd.root.lookup(what); err == nil {
 			return "cd0"
 		}
 		if g.esp != nil {
@@ -371,8 +371,8 @@ func (g *grubState) test(args []string) bool {
 		_, err := g.read(args[1])
 		return err == nil
 	case len(args) == 2 && args[0] == "-d":
-		f, err := g.cd.find(g.treePath(args[1]))
-		return err == nil && f.IsDir()
+		f, err := g.cd.root.lookup(g.treePath(args[1]))
+		return err == nil && f.dir
 	case len(args) == 3 && (args[1] == "=" || args[1] == "=="):
 		return args[0] == args[2]
 	case len(args) == 3 && args[1] == "!=":

@@ -7,8 +7,6 @@ import (
 	"io"
 	"strings"
 	"time"
-
-	"github.com/kdomanski/iso9660"
 )
 
 // installer plays what runs after the boot loader: a kernel and Anaconda.
@@ -48,7 +46,11 @@ func (m *Machine) install(ctx context.Context, cd *medium, e *entry) outcome {
 
 // run reads what an installation reads, in its order.
 func (in *installer) run(e *entry) (outcome, error) {
-	early, err := in.files(append([]string{e.kernel}, e.initrds...))
+	from := in.cd.root
+	if e.plain {
+		from = in.cd.plain
+	}
+	early, err := files(from, append([]string{e.kernel}, e.initrds...))
 	if err != nil {
 		return stays, fmt.Errorf("loading the kernel: %w", err)
 	}
@@ -67,7 +69,7 @@ func (in *installer) run(e *entry) (outcome, error) {
 	if err != nil {
 		return stays, err
 	}
-	answer, err := in.cd.text(ksPath)
+	answer, err := in.cd.root.text(ksPath)
 	if err != nil {
 		return stays, fmt.Errorf("reading the answer file: %w", err)
 	}
@@ -78,7 +80,7 @@ func (in *installer) run(e *entry) (outcome, error) {
 	if serials := in.m.dmiSerials(); !ks.names(serials) {
 		return stays, fmt.Errorf("%s: %%pre: this machine's serial number %q is not the one the script asks for", ksPath, serials)
 	}
-	var payload []*iso9660.File
+	var payload []file
 	if ks.fromMedium {
 		if payload, err = in.cd.payload(); err != nil {
 			return stays, fmt.Errorf("listing packages: %w", err)
@@ -87,8 +89,8 @@ func (in *installer) run(e *entry) (outcome, error) {
 			return stays, errors.New("no packages on the medium")
 		}
 	}
-	in.schedule(append([]*iso9660.File{stage2}, payload...))
-	if err := in.readAll([]*iso9660.File{stage2}); err != nil {
+	in.schedule(append([]file{stage2}, payload...))
+	if err := in.readAll([]file{stage2}); err != nil {
 		return stays, err
 	}
 	in.m.beginInstall()
@@ -123,14 +125,14 @@ func (in *installer) end(final string) outcome {
 }
 
 // files finds files by path.
-func (in *installer) files(names []string) ([]*iso9660.File, error) {
-	var list []*iso9660.File
+func files(root file, names []string) ([]file, error) {
+	var list []file
 	for _, n := range names {
-		f, err := in.cd.find(n)
+		f, err := root.lookup(n)
 		if err != nil {
 			return nil, err
 		}
-		if f.IsDir() || f.Size() == 0 {
+		if f.dir || f.size == 0 {
 			return nil, fmt.Errorf("%s: empty", n)
 		}
 		list = append(list, f)
@@ -139,23 +141,23 @@ func (in *installer) files(names []string) ([]*iso9660.File, error) {
 }
 
 // schedule spreads the installation's time over the files still to be read.
-func (in *installer) schedule(files []*iso9660.File) {
+func (in *installer) schedule(files []file) {
 	in.pace = in.m.InstallTime
 	for _, f := range files {
-		in.bytes += f.Size()
+		in.bytes += f.size
 	}
 	in.half = in.bytes / 2
 }
 
 // readAll reads files from the first byte to the last, in chunks.
-func (in *installer) readAll(files []*iso9660.File) error {
+func (in *installer) readAll(files []file) error {
 	buf := make([]byte, in.cd.chunk)
 	for _, f := range files {
-		r := f.Reader()
-		for left := f.Size(); left > 0; {
+		r := f.open()
+		for left := f.size; left > 0; {
 			n := int(min(left, int64(len(buf))))
 			if _, err := io.ReadFull(r, buf[:n]); err != nil {
-				return fmt.Errorf("reading %s: %w", f.Name(), err)
+				return fmt.Errorf("reading %s: %w", f.name, err)
 			}
 			left -= int64(n)
 			in.read += int64(n)

@@ -71,7 +71,7 @@ func (l *isoLabel) entry(dir, globalArgs string) (*entry, error) {
 	if l.kernel == "" || strings.HasSuffix(l.kernel, ".c32") {
 		return nil, fmt.Errorf("isolinux: label %s has no kernel: %w", l.name, errWaits)
 	}
-	e := &entry{kernel: absolute(dir, l.kernel), args: l.append}
+	e := &entry{plain: true, kernel: absolute(dir, l.kernel), args: l.append}
 	if e.args == "" {
 		e.args = globalArgs
 	}
@@ -117,7 +117,7 @@ func (menu *isoMenu) parse(cd *medium, dir, text string, depth int) error {
 			if depth == 8 {
 				return fmt.Errorf("isolinux: %s: includes are nested too deep", rest)
 			}
-			more, err := cd.text(absolute(dir, rest))
+			more, err := cd.plain.text(absolute(dir, rest))
 			if err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ var (
 
 // entry is what a boot menu boots by itself.
 type entry struct {
+	plain   bool     // the loader knows no Rock Ridge
 	kernel  string   // path in the medium's tree
 	initrds []string // likewise
 	args    string
@@ -122,7 +123,7 @@ func (m *Machine) loadBIOS(cd *medium, img bootImage) (*entry, error) {
 	}
 	if !bytes.Contains(code, []byte("GRUB")) {
 		for _, name := range []string{"/boot/isolinux/isolinux.cfg", "/isolinux/isolinux.cfg", "/isolinux.cfg"} {
-			text, err := cd.text(name)
+			text, err := cd.plain.text(name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}

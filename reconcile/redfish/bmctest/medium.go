@@ -37,8 +37,12 @@ type medium struct {
 	err    error // the first read that failed for good
 
 	volumeID string
-	root     *iso9660.File
+	root     file // as Linux and GRUB see it
+	plain    file // as ISOLINUX sees it, without Rock Ridge
 }
+
+// largeMedium is where the ISO 9660 library's offsets overflow.
+const largeMedium = 4 << 30
 
 // openMedium asks for the image's size with HEAD and opens its file system.
 func (m *Machine) openMedium(ctx context.Context, url string) (*medium, error) {
@@ -58,9 +62,18 @@ func (m *Machine) openMedium(ctx context.Context, url string) (*medium, error) {
 		return nil, fmt.Errorf("reading the volume identifier: %w", err)
 	}
 	cd.volumeID = strings.TrimRight(label, " \x00")
-	if cd.root, err = img.RootDir(); err != nil {
+	if cd.plain, err = openBare(cd, cd.size, false); err != nil {
+		return nil, err
+	}
+	if cd.size >= largeMedium {
+		cd.root, err = openBare(cd, cd.size, true)
+		return cd, err
+	}
+	root, err := img.RootDir()
+	if err != nil {
 		return nil, fmt.Errorf("reading the root directory: %w", err)
 	}
+	cd.root = cd.library(root)
 	return cd, nil
 }
 

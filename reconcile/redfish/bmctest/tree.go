@@ -14,68 +14,80 @@ import (
 // maxText bounds what is read of a file that is text: menus and answer files.
 const maxText = 4 << 20
 
-// children lists a directory of the medium.
-func (c *medium) children(dir *iso9660.File) ([]*iso9660.File, error) {
-	if !dir.IsDir() {
-		return nil, fs.ErrNotExist
-	}
-	all, err := dir.GetAllChildren()
-	if err == nil {
-		err = c.failed() // the reader answers a failed read with an empty directory
-	}
-	if err != nil {
-		return nil, err
-	}
-	var list []*iso9660.File
-	for _, f := range all {
-		if name := f.Name(); name != "\x00" && name != "\x01" && name != "" && name != "." && name != ".." {
-			list = append(list, f)
-		}
-	}
-	return list, nil
+// file is a file or a directory of a medium, whichever reader found it.
+type file struct {
+	name string
+	dir  bool
+	size int64
+	list func() ([]file, error)
+	open func() io.Reader
 }
 
-// find returns the file at a slash path. Names are compared as Linux does it
-// on a Rock Ridge tree, exactly, and then without regard to case, as it finds
-// the plain names of a medium that has none.
-func (c *medium) find(name string) (*iso9660.File, error) {
-	f := c.root
+// library wraps a file of the ISO 9660 library.
+func (c *medium) library(f *iso9660.File) file {
+	out := file{name: f.Name(), dir: f.IsDir(), size: f.Size(), open: f.Reader}
+	out.list = func() ([]file, error) {
+		all, err := f.GetAllChildren()
+		if err == nil {
+			err = c.failed() // the library answers a failed read with an empty directory
+		}
+		if err != nil {
+			return nil, err
+		}
+		var list []file
+		for _, child := range all {
+			if name := child.Name(); name != "\x00" && name != "\x01" && name != "" && name != "." && name != ".." {
+				list = append(list, c.library(child))
+			}
+		}
+		return list, nil
+	}
+	return out
+}
+
+// lookup returns the file at a slash path. Names are compared exactly first,
+// and then without regard to case, as plain names are found.
+func (f file) lookup(name string) (file, error) {
 	for _, part := range strings.Split(strings.Trim(path.Clean("/"+name), "/"), "/") {
 		if part == "" {
 			continue
 		}
-		list, err := c.children(f)
-		if err != nil {
-			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		if !f.dir {
+			return file{}, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 		}
-		f = nil
-		for _, child := range list {
-			if child.Name() == part {
-				f = child
+		list, err := f.list()
+		if err != nil {
+			return file{}, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+		hit := -1
+		for i, child := range list {
+			if child.name == part {
+				hit = i
 				break
 			}
-			if f == nil && strings.EqualFold(child.Name(), part) {
-				f = child
+			if hit < 0 && strings.EqualFold(child.name, part) {
+				hit = i
 			}
 		}
-		if f == nil {
-			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		if hit < 0 {
+			return file{}, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 		}
+		f = list[hit]
 	}
 	return f, nil
 }
 
-// text reads a whole small file.
-func (c *medium) text(name string) ([]byte, error) {
-	f, err := c.find(name)
+// text reads a whole small file below f.
+func (f file) text(name string) ([]byte, error) {
+	f, err := f.lookup(name)
 	if err != nil {
 		return nil, err
 	}
-	if f.IsDir() || f.Size() > maxText {
+	if f.dir || f.size > maxText {
 		return nil, fmt.Errorf("%s: no text file", name)
 	}
-	data, err := io.ReadAll(f.Reader())
-	if err == nil && int64(len(data)) != f.Size() {
+	data, err := io.ReadAll(f.open())
+	if err == nil && int64(len(data)) != f.size {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
@@ -84,39 +96,39 @@ func (c *medium) text(name string) ([]byte, error) {
 	return data, nil
 }
 
-// payload lists the files that only an installation reads: everything outside
-// the folders that boot it.
-func (c *medium) payload() ([]*iso9660.File, error) {
-	var files []*iso9660.File
-	var walk func(dir *iso9660.File, depth int) error
-	walk = func(dir *iso9660.File, depth int) error {
-		list, err := c.children(dir)
+// payload lists the files that only an installation reads: everything in
+// folders that do not boot it.
+func (c *medium) payload() ([]file, error) {
+	var files []file
+	var walk func(dir file, depth int) error
+	walk = func(dir file, depth int) error {
+		list, err := dir.list()
 		if err != nil || depth > 16 {
 			return err
 		}
-		sort.SliceStable(list, func(i, j int) bool { return list[i].Name() < list[j].Name() })
+		sort.SliceStable(list, func(i, j int) bool { return list[i].name < list[j].name })
 		for _, f := range list {
 			switch {
-			case f.IsDir():
+			case f.dir:
 				if err := walk(f, depth+1); err != nil {
 					return err
 				}
-			case f.Size() > 0:
+			case f.size > 0:
 				files = append(files, f)
 			}
 		}
 		return nil
 	}
-	top, err := c.children(c.root)
+	top, err := c.root.list()
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range top {
-		switch strings.ToLower(f.Name()) {
+		switch strings.ToLower(f.name) {
 		case "isolinux", "images", "efi", "boot", "liveos":
 			continue
 		}
-		if f.IsDir() {
+		if f.dir {
 			if err := walk(f, 1); err != nil {
 				return nil, err
 			}
