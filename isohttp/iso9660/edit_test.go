@@ -12,17 +12,29 @@ import (
 	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
 )
 
-// contents are the files of every tree by path, and of the EFI image under "EFI:".
+// contents are the files of every tree by path, in lower case where a tree has upper case only, and of the EFI image under
+// "EFI:".
 func contents(t testing.TB, m *Image) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for i, tree := range m.Trees() {
-		walk(t, tree, fmt.Sprintf("%d %s:", i, tree.Kind()), all)
+		files := map[string]string{}
+		walk(t, tree, "", files)
+		for path, data := range files {
+			all[key(i, tree, path)] = data
+		}
 	}
 	if efi, _, err := m.EFI(); err == nil {
 		walk(t, efi, "EFI:", all)
 	}
 	return all
+}
+
+func key(i int, tree *Tree, path string) string {
+	if tree.Kind() == Plain {
+		path = strings.ToLower(path)
+	}
+	return fmt.Sprintf("%d %s:%s", i, tree.Kind(), path)
 }
 
 func walk(t testing.TB, fsys fs.FS, prefix string, all map[string]string) {
@@ -93,7 +105,7 @@ func expect(t testing.TB, base, got *Image, tree map[string]string, efi map[stri
 	want := contents(t, base)
 	for i, x := range base.Trees() {
 		for path, data := range tree {
-			set(want, fmt.Sprintf("%d %s:%s", i, x.Kind(), path), data)
+			set(want, key(i, x, path), data)
 		}
 	}
 	for path, data := range efi {
