@@ -143,8 +143,8 @@ func (c *Client) findSystem(ctx context.Context, uri string) (*systemResource, e
 			seen = append(seen, path.Base(m))
 			continue
 		}
-		sys := &systemResource{URI: m}
-		if _, err := c.get(ctx, m, sys); err != nil {
+		sys, err := c.getSystem(ctx, m)
+		if err != nil {
 			return nil, err
 		}
 		seen = append(seen, sys.ID.trim())
@@ -325,8 +325,7 @@ func (c *Client) ready(ctx context.Context) (end func(), err error) {
 // readSystem reads the System anew. A System that is gone or has become another
 // one is discovered again, once.
 func (c *Client) readSystem(ctx context.Context) (*systemResource, error) {
-	sys := &systemResource{URI: c.Locations.System}
-	r, err := c.get(ctx, sys.URI, sys)
+	sys, err := c.getSystem(ctx, c.Locations.System)
 	if status(err) == http.StatusNotFound || (err == nil && !c.Locations.fits(sys)) {
 		v, err := c.discover(ctx)
 		if err != nil {
@@ -334,9 +333,14 @@ func (c *Client) readSystem(ctx context.Context) (*systemResource, error) {
 		}
 		return v.system, nil
 	}
-	if err != nil {
+	return sys, err
+}
+
+// getSystem reads one System.
+func (c *Client) getSystem(ctx context.Context, uri string) (*systemResource, error) {
+	sys := &systemResource{URI: uri}
+	if _, err := c.get(ctx, uri, sys); err != nil {
 		return nil, err
 	}
-	sys.ETag = text(r.etag())
-	return sys, nil
+	return sys, sys.check()
 }

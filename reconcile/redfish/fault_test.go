@@ -96,7 +96,23 @@ func chosen(n int, v, fault string, k int) (list []int) {
 	h := fnv.New32a()
 	fmt.Fprint(h, v, fault, k) // never fails
 	for nth := 1; nth <= n; nth++ {
-		if *exhaustive || h.Sum32()%7 == 0 && nth == 1+int(h.Sum32()/7)%n {
+		if *exhaustive || h.Sum32()%8 == 0 && nth == 1+int(h.Sum32()/8)%n {
+			list = append(list, nth)
+		}
+	}
+	return list
+}
+
+// observed picks a few requests of a look, or all that the longest one takes.
+func observed(v, fault string, warm bool) (list []int) {
+	longest := 22
+	if warm {
+		longest = 3
+	}
+	h := fnv.New32a()
+	fmt.Fprint(h, v, fault, warm) // never fails
+	for nth := 1; nth <= longest; nth++ {
+		if *exhaustive || (uint32(nth)+h.Sum32())%5 == 0 {
 			list = append(list, nth)
 		}
 	}
@@ -169,4 +185,55 @@ func truth(t *testing.T, r *rig, s step, url string) error {
 		return s.true(r)
 	}
 	return nil
+}
+
+// TestFaultsWhileObserving hits every request of a look, cold and warm: what
+// comes back is the truth, or an error, or plainly no statement. Above all, a
+// machine that bears a marker never looks like one that bears none.
+func TestFaultsWhileObserving(t *testing.T) {
+	for _, v := range bmctest.Supported() {
+		t.Run(vendorName(v), func(t *testing.T) {
+			t.Parallel()
+			for _, f := range append(faults, fault{"empty object", false, false, bmctest.Fault{Body: "{}"}}) {
+				if f.writes {
+					continue
+				}
+				for _, warm := range []bool{false, true} {
+					if f.f.Status == http.StatusUnauthorized && !warm {
+						continue // a first refusal is taken at its word, so as not to lock the account
+					}
+					for _, nth := range observed(vendorName(v), f.name, warm) {
+						synctest.Test(t, func(t *testing.T) { lookThrough(t, v, f, warm, nth) })
+					}
+				}
+			}
+		})
+	}
+}
+
+func lookThrough(t *testing.T, v bmctest.Vendor, f fault, warm bool, nth int) {
+	r := newRig(v)
+	r.bmc.AssetTag = done
+	if warm {
+		if _, err := r.client.Observe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := f.f
+	one.Nth = nth
+	r.bmc.Arm(one)
+	s, err := r.client.Observe(t.Context())
+	name := fmt.Sprintf("%s, warm %v, request %d", f.name, warm, nth)
+	switch {
+	case err != nil && f.passing:
+		t.Errorf("%s: not survived: %v", name, err)
+	case err != nil:
+		return
+	case s.Marker.Present && s.Marker.Value == "":
+		t.Errorf("%s: the marker is read as absent: %+v", name, s.Marker)
+	case s.Power == redfish.Off:
+		t.Errorf("%s: a running machine is read as off", name)
+	case f.passing && s.Marker.Value != done:
+		t.Errorf("%s: marker %+v", name, s.Marker)
+	}
 }

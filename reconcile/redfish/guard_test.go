@@ -50,8 +50,8 @@ func TestForeignLinks(t *testing.T) {
 			return plain.with(resources{"/redfish/v1/Systems/1": strings.Replace(system, "/redfish/v1/Chassis/1", l, 1)})
 		},
 		"settings": func(l string) resources {
-			return plain.with(resources{"/redfish/v1/Systems/1": strings.Replace(system, `{"Id"`,
-				fmt.Sprintf(`{"@Redfish.Settings":{"SettingsObject":{"@odata.id":%q}},"Id"`, l), 1)})
+			return plain.with(resources{"/redfish/v1/Systems/1": strings.Replace(system, `"Id"`,
+				fmt.Sprintf(`"@Redfish.Settings":{"SettingsObject":{"@odata.id":%q}},"Id"`, l), 1)})
 		},
 		"slots": func(l string) resources {
 			return plain.with(resources{"/redfish/v1/Systems/1": strings.Replace(system, "/redfish/v1/Systems/1/VirtualMedia", l, 1)})

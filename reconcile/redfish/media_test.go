@@ -275,7 +275,7 @@ func TestSystems(t *testing.T) {
 			m := plain.with(nil)
 			var members []string
 			for id, body := range test.members {
-				m["/redfish/v1/Systems/"+id] = body
+				m["/redfish/v1/Systems/"+id] = strings.Replace(body, "{", `{"@odata.id":"/redfish/v1/Systems/`+id+`",`, 1)
 				members = append(members, fmt.Sprintf(`{"@odata.id":"/redfish/v1/Systems/%s"}`, id))
 			}
 			slices.Sort(members)

@@ -121,10 +121,11 @@ func (c *Client) look(ctx context.Context) (*view, error) {
 // lookAgain is the warm read. It returns nil for a machine that has changed.
 func (c *Client) lookAgain(ctx context.Context) (*view, error) {
 	l := c.Locations
-	v := &view{system: &systemResource{URI: l.System}}
-	if _, err := c.get(ctx, l.System, v.system); err != nil {
+	sys, err := c.getSystem(ctx, l.System)
+	if err != nil {
 		return nil, err
 	}
+	v := &view{system: sys}
 	if !l.fits(v.system) || v.system.AssetTag.Present && !l.SystemTag {
 		return nil, nil
 	}

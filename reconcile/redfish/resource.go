@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 )
 
@@ -58,6 +59,7 @@ func (b *bootResource) shown() Boot {
 
 type systemResource struct {
 	URI          string   `json:"-"`
+	Self         text     `json:"@odata.id"`
 	ETag         text     `json:"@odata.etag"`
 	ID           text     `json:"Id"`
 	SystemType   text     `json:"SystemType"`
@@ -90,6 +92,16 @@ type systemResource struct {
 		Reset action `json:"#ComputerSystem.Reset"`
 	} `json:"Actions"`
 	Oem systemOEM `json:"Oem"`
+}
+
+// check refuses an answer that is no System: the property that every resource
+// has (DSP0266 9.5) is missing, as in what a BMC sends while it starts. Reading
+// on would find that the machine bears no marker.
+func (s *systemResource) check() error {
+	if s.Self == "" {
+		return fmt.Errorf("GET %s: the answer has no @odata.id, it is not a resource", s.URI)
+	}
+	return nil
 }
 
 // systemOEM is who extends the System, and HPE's PostState, the best hint of

@@ -100,7 +100,7 @@ func (m resources) with(replaced resources) resources {
 var plain = resources{
 	"/redfish/v1/":        `{"Id":"RootService","Vendor":"Acme","Systems":{"@odata.id":"/redfish/v1/Systems"},"Chassis":{"@odata.id":"/redfish/v1/Chassis"},"Managers":{"@odata.id":"/redfish/v1/Managers"}}`,
 	"/redfish/v1/Systems": `{"Members":[{"@odata.id":"/redfish/v1/Systems/1"}]}`,
-	"/redfish/v1/Systems/1": `{"Id":"1","SerialNumber":"S1","UUID":"u-1","AssetTag":"","PowerState":"Off",
+	"/redfish/v1/Systems/1": `{"@odata.id":"/redfish/v1/Systems/1","Id":"1","SerialNumber":"S1","UUID":"u-1","AssetTag":"","PowerState":"Off",
 		"Boot":{"BootSourceOverrideEnabled":"Disabled","BootSourceOverrideTarget":"None"},
 		"Links":{"Chassis":[{"@odata.id":"/redfish/v1/Chassis/1"}],"ManagedBy":[{"@odata.id":"/redfish/v1/Managers/1"}]},
 		"Actions":{"#ComputerSystem.Reset":{"target":"/redfish/v1/Systems/1/Actions/ComputerSystem.Reset"}},
