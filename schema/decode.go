@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"cuelang.org/go/cue"
@@ -20,6 +22,9 @@ type part struct {
 	// declared holds, for "images", "roles" and "hosts", the names of all,
 	// also of those that could not be decoded.
 	declared map[string][]string
+	// last holds the positions where images, roles and the policy are set last:
+	// in the folder itself rather than in a parent.
+	last map[string]Position
 }
 
 type rawImage struct {
@@ -137,14 +142,14 @@ const defaultCheckTimeout = 15 * time.Minute
 
 func (d *decoder) check(raw rawCheck, path ...string) Check {
 	c := Check{TCP: raw.TCP, HTTP: raw.HTTP, SSH: raw.SSH, Exec: raw.Exec}
-	kinds := 0
-	for _, set := range []bool{raw.TCP != 0, raw.HTTP != nil, raw.SSH, len(raw.Exec) > 0} {
+	var kinds []string
+	for kind, set := range map[string]bool{"tcp": raw.TCP != 0, "http": raw.HTTP != nil, "ssh": raw.SSH, "exec": raw.Exec != nil} {
 		if set {
-			kinds++
+			kinds = append(kinds, kind)
 		}
 	}
-	if kinds != 1 {
-		d.fail(path, "a check sets exactly one of tcp, http, ssh and exec; this one sets %d of them", kinds)
+	if slices.Sort(kinds); len(kinds) != 1 {
+		d.fail(path, "a check is exactly one of tcp, http, ssh and exec; this one is %s", or(strings.Join(kinds, " and "), "none"))
 	}
 	c.Timeout = d.duration(raw.Timeout, append(path, "timeout")...)
 	return c

@@ -71,14 +71,15 @@ func newError(vs []Violation) error {
 	if len(vs) == 0 {
 		return nil
 	}
+	field := func(v Violation) string { return v.Path[strings.LastIndexByte(v.Path, '.')+1:] }
 	slices.SortFunc(vs, func(a, b Violation) int {
-		return cmp.Or(a.Pos.Compare(b.Pos), cmp.Compare(a.Msg, b.Msg), cmp.Compare(a.Path, b.Path))
+		return cmp.Or(a.Pos.Compare(b.Pos), cmp.Compare(field(a), field(b)), cmp.Compare(a.Msg, b.Msg), cmp.Compare(a.Path, b.Path))
 	})
 	vs = slices.Compact(vs)
 	e := &Error{}
 	for i := 0; i < len(vs); {
 		v, next := vs[i], i+1
-		for v.Pos.Line > 0 && next < len(vs) && vs[next].Pos == v.Pos && vs[next].Msg == v.Msg {
+		for next < len(vs) && v.Pos.Line > 0 && vs[next].Pos == v.Pos && vs[next].Msg == v.Msg && field(vs[next]) == field(v) {
 			next++
 		}
 		if others := next - i - 1; others > 0 {

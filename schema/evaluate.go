@@ -40,15 +40,17 @@ func (w *workspace) evaluate(fsys fs.FS, root, dir string) (*part, []Violation) 
 	index := newIndex(inst.Files)
 	imported := imported(inst, importPath)
 	if imported == nil {
-		return nil, []Violation{{Pos: Position{File: inst.Files[0].Filename}, Msg: notEmbedded}}
+		return nil, []Violation{{Pos: Position{File: positionOf(inst.Files[0].Pos()).File}, Msg: notEmbedded}}
 	}
 	definitions := v.Context().BuildInstance(imported)
 	e := &evaluation{
-		part:      part{dir: dir, declared: map[string][]string{}},
-		decoder:   decoder{fsys: fsys, dir: root, index: index},
-		explainer: newExplainer(index, strings.TrimPrefix(imported.Dir, "/"), definitions),
+		part:    part{dir: dir, declared: map[string][]string{}, last: map[string]Position{}},
+		decoder: decoder{fsys: fsys, dir: root, index: index},
+		shape:   fleetShape(definitions),
+		first:   Position{File: positionOf(inst.Files[0].Pos()).File},
 	}
-	e.decoder.violations = unknown(inst.Files, definitions)
+	e.violations = unknown(inst.Files, e.shape)
+	e.explainer = newExplainer(e, strings.TrimPrefix(imported.Dir, "/"), definitions)
 	e.decodeAll(v)
 	return &e.part, e.violations
 }
@@ -74,6 +76,8 @@ type evaluation struct {
 	part
 	decoder
 	*explainer
+	shape *shape   // of the fleet
+	first Position // of the first file
 }
 
 // decodeAll decodes what is sound, and explains what is not. Every image, role
@@ -85,13 +89,14 @@ func (e *evaluation) decodeAll(v cue.Value) {
 	}
 	policy := v.LookupPath(cue.ParsePath("policy"))
 	if !policy.Exists() {
-		e.fail(nil, "%s", notEmbedded)
+		e.violations = append(e.violations, Violation{Pos: e.first, Msg: notEmbedded})
 		return
 	}
 	var raw rawPolicy
 	if e.sound(policy) && e.decoder.decode(policy, &raw, "policy") {
 		e.policy = e.policyOf(raw)
 	}
+	e.last["policy"] = e.decoder.index.last("policy")
 	e.images = decodeEach(e, v, "images", e.image)
 	e.roles = decodeEach(e, v, "roles", e.role)
 	e.hosts = decodeEach(e, v, "hosts", func(name string, v cue.Value) *Host { return e.host(name, v, raw.BMC) })
@@ -109,6 +114,7 @@ func decodeEach[T any](e *evaluation, v cue.Value, kind string, decode func(stri
 	for fields.Next() {
 		name := fields.Selector().Unquoted()
 		e.declared[kind] = append(e.declared[kind], name)
+		e.last[kind+"."+name] = e.decoder.index.last(kind, name)
 		if !e.sound(fields.Value()) {
 			continue
 		}
@@ -130,20 +136,64 @@ func (e *evaluation) sound(v cue.Value) bool {
 }
 
 // faults explains everything that is wrong with a value, field by field: CUE
-// alone leaves out what is missing where something else is wrong.
+// alone leaves out what is missing, or wrong elsewhere, where something is
+// wrong.
 func (e *evaluation) faults(v cue.Value) []Violation {
-	err := v.Validate(cue.Concrete(true), cue.All())
-	found := e.explain(err)
-	if v.IncompleteKind() != cue.StructKind {
-		return found
-	}
-	fields, err := v.Fields()
-	for err == nil && fields.Next() {
-		if f := fields.Value(); f.Validate(cue.Concrete(true)) != nil {
-			found = append(found, e.faults(f)...)
+	var found []Violation
+	for _, child := range children(v, e.shapeAt(v)) {
+		if child.Validate(cue.Concrete(true)) != nil {
+			found = append(found, e.faults(child)...)
 		}
 	}
-	return found
+	return append(found, e.explain(v.Validate(cue.Concrete(true), cue.All()))...)
+}
+
+// children returns the fields or elements of a value, also of one with errors.
+func children(v cue.Value, s *shape) []cue.Value {
+	var all []cue.Value
+	if elems, err := v.List(); err == nil {
+		for elems.Next() {
+			all = append(all, elems.Value())
+		}
+		return all
+	}
+	seen := map[string]bool{}
+	if fields, err := v.Fields(); err == nil {
+		for fields.Next() {
+			if label := fields.Selector(); label.LabelType() == cue.StringLabel {
+				seen[label.Unquoted()] = true
+			}
+			all = append(all, fields.Value())
+		}
+	}
+	if s == nil {
+		return all
+	}
+	for _, name := range s.names() {
+		if f := v.LookupPath(cue.MakePath(cue.Str(name))); !seen[name] && f.Exists() {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// shapeAt returns the shape that a value is to have, or nil.
+func (e *evaluation) shapeAt(v cue.Value) *shape {
+	s := e.shape
+	for _, selector := range v.Path().Selectors() {
+		if s == nil {
+			return nil
+		}
+		switch selector.LabelType() {
+		case cue.IndexLabel:
+			s = s.each
+		case cue.StringLabel:
+			s, _ = s.field(selector.Unquoted())
+		default:
+			return nil
+		}
+	}
+	return s
 }
 
 // sites returns the folder of the fleet and those below it that hold files of
@@ -187,9 +237,9 @@ func sites(fsys fs.FS, dir string) ([]string, error) {
 
 func rootError(dir string, names []string) error {
 	if len(names) == 0 {
-		return fmt.Errorf("reading fleet: %s holds no CUE package; a fleet starts with a file such as %s/fleet.cue that says: package fleet", dir, dir)
+		return fmt.Errorf("%s holds no CUE package; a fleet starts with a file such as %s/fleet.cue that says: package fleet", dir, dir)
 	}
-	return fmt.Errorf("reading fleet: %s holds several CUE packages (%s); a fleet is one", dir, strings.Join(names, ", "))
+	return fmt.Errorf("%s holds several CUE packages (%s); a fleet is one", dir, strings.Join(names, ", "))
 }
 
 // packages returns the names of the packages that the CUE files in dir belong

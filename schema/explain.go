@@ -1,7 +1,9 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +17,8 @@ import (
 // alternative it is not; a person wants one sentence that says what it may be.
 type explainer struct {
 	index *index
+	shape *shape
+	known map[Position]bool // where unknown fields have been found already
 	// dir is the folder of the definitions: a position in it is of no use to a
 	// person whose fleet is wrong.
 	dir   string
@@ -25,27 +29,27 @@ type explainer struct {
 type form struct{ syntax, words string }
 
 // newExplainer returns an explainer that knows the forms among the
-// definitions.
-func newExplainer(index *index, dir string, definitions cue.Value) *explainer {
-	x := &explainer{index: index, dir: dir}
-	fields, err := definitions.Fields(cue.Definitions(true))
-	if err != nil {
-		return x
+// definitions, and what e has found so far.
+func newExplainer(e *evaluation, dir string, definitions cue.Value) *explainer {
+	x := &explainer{index: e.decoder.index, shape: e.shape, dir: dir, known: map[Position]bool{}}
+	for _, v := range e.violations {
+		x.known[v.Pos] = true
 	}
-	for fields.Next() {
+	fields, err := definitions.Fields(cue.Definitions(true))
+	for err == nil && fields.Next() {
 		v := fields.Value()
 		if v.IncompleteKind() == cue.StructKind {
-			continue
-		}
-		syntax, err := format.Node(v.Syntax(cue.Raw()))
-		if err != nil {
 			continue
 		}
 		for _, doc := range v.Doc() {
 			text := strings.Join(strings.Fields(doc.Text()), " ")
 			if _, words, ok := strings.Cut(text, " is "); ok {
 				words, _, _ = strings.Cut(words, ". ")
-				x.forms = append(x.forms, form{string(syntax), strings.TrimSuffix(words, ".")})
+				words = strings.TrimSuffix(words, ".")
+				x.forms = append(x.forms, form{fmt.Sprint(v), words})
+				if syntax, err := format.Node(v.Syntax(cue.Raw())); err == nil {
+					x.forms = append(x.forms, form{string(syntax), words})
+				}
 			}
 		}
 	}
@@ -67,8 +71,14 @@ func (x *explainer) explain(err error) []Violation {
 	}
 	var all []Violation
 	for _, key := range order {
-		if msg, pos := x.sentence(paths[key]); msg != "" {
-			path := unquote(paths[key][0].Path())
+		if sumsUp(paths[key]) && slices.ContainsFunc(order, func(k string) bool { return strings.HasPrefix(k, key+"\x00") }) {
+			continue // what is wrong is further down
+		}
+		path := unquote(paths[key][0].Path())
+		if msg, pos := x.sentence(path, paths[key]); msg != "" {
+			if msg == closedOff {
+				path = path[:len(path)-1]
+			}
 			if !pos.IsValid() {
 				pos = x.index.position(path...)
 			}
@@ -78,14 +88,26 @@ func (x *explainer) explain(err error) []Violation {
 	return all
 }
 
+// sumsUp reports whether one of the errors is that no alternative fits.
+func sumsUp(errs []errors.Error) bool {
+	return slices.ContainsFunc(errs, func(e errors.Error) bool {
+		verb, _ := e.Msg()
+		return strings.Contains(verb, "empty disjunction")
+	})
+}
+
 // sentence says what all errors of one path come to, and where. It returns no
 // message when they only sum up others that have a longer path.
-func (x *explainer) sentence(errs []errors.Error) (string, Position) {
+func (x *explainer) sentence(path []string, errs []errors.Error) (string, Position) {
 	var (
 		got  string
 		want []string
 		pos  Position
 	)
+	if not := func(e errors.Error) bool { return !isNotAllowed(e) }; slices.ContainsFunc(errs, not) {
+		// Another alternative has the field, and says more.
+		errs = slices.DeleteFunc(slices.Clone(errs), isNotAllowed)
+	}
 	for _, e := range errs {
 		verb, args := e.Msg()
 		here := x.places(e)
@@ -94,8 +116,8 @@ func (x *explainer) sentence(errs []errors.Error) (string, Position) {
 		}
 		switch {
 		case strings.Contains(verb, "empty disjunction"), strings.Contains(e.Error(), "satisfy matchN"):
-		case strings.HasPrefix(verb, "field not allowed"):
-			return "unknown field", pos
+		case isNotAllowed(e):
+			return x.notAllowed(path, pos), pos
 		case strings.HasPrefix(verb, "incomplete value"), strings.HasPrefix(verb, "field is required"):
 			return "is not set", pos
 		case strings.HasPrefix(verb, "conflicting values") && len(args) >= 2:
@@ -115,6 +137,33 @@ func (x *explainer) sentence(errs []errors.Error) (string, Position) {
 	}
 	return fmt.Sprintf("%s is not allowed: want %s", got, alternatives(want)), pos
 }
+
+// notAllowed says why a field may not be there, or nothing where that has been
+// said.
+func (x *explainer) notAllowed(path []string, pos Position) string {
+	if x.known[pos] {
+		return ""
+	}
+	s, known := x.shape, true
+	for _, name := range path {
+		if s == nil || !known {
+			break
+		}
+		s, known = s.field(name)
+	}
+	if !known {
+		return "unknown field"
+	}
+	return closedOff
+}
+
+func isNotAllowed(e errors.Error) bool {
+	verb, _ := e.Msg()
+	return strings.HasPrefix(verb, "field not allowed")
+}
+
+const closedOff = "is made from a definition (#Name), which is closed: nothing can be added to it, not even defaults; " +
+	"write what hosts share as a hidden field (_name), or as schema.#Host & {…}"
 
 // sides tells the two values of a conflict apart: the one that the user wrote
 // from the one that the definitions want. CUE gives their positions in the
@@ -162,11 +211,14 @@ func (x *explainer) foreign(p Position) bool {
 // words says what a CUE expression allows.
 func (x *explainer) words(expr string) string {
 	for _, f := range x.forms {
-		if strings.Contains(f.syntax, expr) {
+		pattern := strings.HasPrefix(expr, "=~") || strings.HasPrefix(expr, "!~")
+		if f.syntax == expr || pattern && strings.Contains(f.syntax, expr) {
 			return f.words
 		}
 	}
 	switch {
+	case strings.HasPrefix(expr, "{"):
+		return requiredField.ReplaceAllString(expr, "$1: …")
 	case strings.HasPrefix(expr, ">="):
 		return "at least " + expr[2:]
 	case strings.HasPrefix(expr, "<="):
@@ -188,7 +240,9 @@ func (x *explainer) words(expr string) string {
 // alternatives joins what is wanted. A single literal beside something more
 // general is but its default.
 func alternatives(want []string) string {
-	slices.Sort(want)
+	slices.SortFunc(want, func(a, b string) int {
+		return cmp.Or(cmp.Compare(btoi(!literal(a)), btoi(!literal(b))), cmp.Compare(a, b))
+	})
 	want = slices.Compact(want)
 	var general []string
 	for _, w := range want {
@@ -206,6 +260,16 @@ func alternatives(want []string) string {
 	return strings.Join(want[:last], ", ") + " or " + want[last]
 }
 
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// requiredField is a field of a struct as CUE prints it in an error.
+var requiredField = regexp.MustCompile(`(\w+)[!?]?:[^,}]+`)
+
 func literal(s string) bool {
 	if s == "true" || s == "false" || strings.HasPrefix(s, `["`) {
 		return true
@@ -217,10 +281,15 @@ func literal(s string) bool {
 	return err == nil
 }
 
-// plain returns the message of an error without its path.
+// plain returns the message of an error, and of what caused it, without its
+// path.
 func plain(e errors.Error) string {
 	verb, args := e.Msg()
-	return fmt.Sprintf(verb, args...)
+	msg := fmt.Sprintf(verb, args...)
+	if cause := errors.Unwrap(e); cause != nil && !strings.Contains(msg, cause.Error()) {
+		msg += ": " + cause.Error()
+	}
+	return msg
 }
 
 // unquote removes the quotes that CUE puts around labels.

@@ -16,8 +16,20 @@ type index struct{ root *place }
 // A place is a field as the syntax has it.
 type place struct {
 	pos    token.Pos         // of the label; not valid when the path only leads on
+	last   token.Pos         // of its last label
 	fields map[string]*place // by label, or by number in a list
-	rest   *place            // fields under a pattern, or under a computed label
+	rest   []pattern         // fields under a pattern, or under a computed label
+}
+
+// A pattern is a place for labels that are not written out. Prefix and suffix
+// are what is known of them.
+type pattern struct {
+	prefix, suffix string
+	place          *place
+}
+
+func (p pattern) match(name string) bool {
+	return len(name) >= len(p.prefix)+len(p.suffix) && strings.HasPrefix(name, p.prefix) && strings.HasSuffix(name, p.suffix)
 }
 
 func newIndex(files []*ast.File) *index {
@@ -47,12 +59,29 @@ func (p *place) addDecls(decls []ast.Decl) {
 func (p *place) child(label ast.Label) *place {
 	name, _, err := ast.LabelName(label)
 	if err != nil {
-		if p.rest == nil {
-			p.rest = &place{}
+		c := pattern{place: &place{}}
+		if i, ok := label.(*ast.Interpolation); ok {
+			c.prefix, c.suffix = ends(i)
 		}
-		return p.rest
+		p.rest = append(p.rest, c)
+		return c.place
 	}
 	return p.named(name)
+}
+
+// ends returns the literal text at both ends of an interpolated string.
+func ends(i *ast.Interpolation) (prefix, suffix string) {
+	first, ok1 := i.Elts[0].(*ast.BasicLit)
+	last, ok2 := i.Elts[len(i.Elts)-1].(*ast.BasicLit)
+	if !ok1 || !ok2 {
+		return "", ""
+	}
+	prefix = strings.TrimSuffix(strings.TrimPrefix(first.Value, `"`), `\(`)
+	suffix = strings.TrimSuffix(strings.TrimPrefix(last.Value, `)`), `"`)
+	if strings.ContainsAny(prefix+suffix, `\"#`) {
+		return "", "" // not as plain as it should be
+	}
+	return prefix, suffix
 }
 
 func (p *place) named(name string) *place {
@@ -71,6 +100,7 @@ func (p *place) add(pos token.Pos, value ast.Expr) {
 	if !p.pos.IsValid() {
 		p.pos = pos
 	}
+	p.last = pos
 	p.addExpr(value)
 }
 
@@ -104,8 +134,10 @@ func (x *index) find(path ...string) (pos token.Pos, found bool) {
 			}
 		}
 		for _, p := range places {
-			if p.rest != nil {
-				next = append(next, p.rest)
+			for _, c := range p.rest {
+				if c.match(name) {
+					next = append(next, c.place)
+				}
 			}
 		}
 		places = next
@@ -118,6 +150,18 @@ func (x *index) find(path ...string) (pos token.Pos, found bool) {
 		}
 	}
 	return pos, found
+}
+
+// last returns where path is set last, in the order of the files, parents
+// first.
+func (x *index) last(path ...string) Position {
+	p := x.root
+	for _, name := range path {
+		if p = p.fields[name]; p == nil {
+			return x.position(path...)
+		}
+	}
+	return positionOf(p.last)
 }
 
 // position returns where path is set, or its nearest parent.

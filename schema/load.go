@@ -88,12 +88,13 @@ type union struct {
 	dir        string // the fleet's folder
 	fleet      *Fleet
 	declared   map[string]map[string]bool // by kind and name, whether sound or not
+	shared     map[string]Position        // where each image and role was taken from
 	policyFrom string                     // the folder that the policy was taken from
 	violations []Violation
 }
 
 func (u *union) addAll(parts []*part) {
-	u.declared = map[string]map[string]bool{}
+	u.declared, u.shared = map[string]map[string]bool{}, map[string]Position{}
 	for _, k := range kinds {
 		u.declared[k.field] = map[string]bool{}
 	}
@@ -104,8 +105,8 @@ func (u *union) addAll(parts []*part) {
 				u.declared[kind][name] = true
 			}
 		}
-		addShared(u, "images", p.images, u.fleet.Images, func(i Image) Image { i.Pos = Position{}; return i })
-		addShared(u, "roles", p.roles, u.fleet.Roles, func(r Role) Role { r.Pos = Position{}; return r })
+		addShared(u, p, "images", p.images, u.fleet.Images, func(i Image) Image { i.Pos = Position{}; return i })
+		addShared(u, p, "roles", p.roles, u.fleet.Roles, func(r Role) Role { r.Pos = Position{}; return r })
 		u.addPolicy(p)
 		for name, h := range p.hosts {
 			u.addHost(p, name, h, folders)
@@ -114,26 +115,18 @@ func (u *union) addAll(parts []*part) {
 }
 
 // addShared adds what several folders may declare but must declare alike.
-func addShared[T any](u *union, kind string, from, to map[string]*T, bare func(T) T) {
+func addShared[T any](u *union, p *part, kind string, from, to map[string]*T, bare func(T) T) {
 	for name, v := range from {
+		key := kind + "." + name
 		old := to[name]
 		if old == nil {
 			to[name] = v
+			u.shared[key] = p.last[key]
 		} else if !reflect.DeepEqual(bare(*old), bare(*v)) {
-			u.violations = append(u.violations, violation(posOf(v), []string{kind, name},
-				"is not the same in all sites: it is something else at %s", posOf(old)))
+			u.violations = append(u.violations, violation(p.last[key], []string{kind, name},
+				"is not the same in all sites: it is something else at %s", u.shared[key]))
 		}
 	}
-}
-
-func posOf(v any) Position {
-	switch v := v.(type) {
-	case *Image:
-		return v.Pos
-	case *Role:
-		return v.Pos
-	}
-	return Position{}
 }
 
 func (u *union) addPolicy(p *part) {
@@ -147,8 +140,8 @@ func (u *union) addPolicy(p *part) {
 	mine, other := *p.policy, u.fleet.Policy
 	mine.Pos, other.Pos = Position{}, Position{}
 	if !reflect.DeepEqual(mine, other) {
-		u.violations = append(u.violations, violation(p.policy.Pos, []string{"policy"},
-			"is not the same in %s and %s; only policy.bmc may differ between sites", u.policyFrom, p.dir))
+		u.violations = append(u.violations, violation(p.last["policy"], []string{"policy"},
+			"is not the same as in %s; only policy.bmc may differ between sites", u.policyFrom))
 	}
 }
 

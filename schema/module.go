@@ -133,7 +133,22 @@ func (o overlay) Open(name string) (fs.File, error) {
 	if rest, ok := strings.CutPrefix(name, o.mount+"/"); ok {
 		return o.mounted.Open(rest)
 	}
-	return o.base.Open(name)
+	f, err := o.base.Open(name)
+	if errors.Is(err, fs.ErrNotExist) && o.holds(name) {
+		return &memFile{Reader: strings.NewReader(""), name: path.Base(name), mode: fs.ModeDir | 0o555}, nil
+	}
+	return f, err
+}
+
+// holds reports whether a laid-over file is in the folder. The loader takes a
+// folder to be a module's root by its having a cue.mod.
+func (o overlay) holds(folder string) bool {
+	for name := range o.files {
+		if path.Dir(name) == folder {
+			return true
+		}
+	}
+	return false
 }
 
 // A memFile is an open file, or an open folder that shows nothing, and what is

@@ -15,25 +15,30 @@ import (
 // CUE reports such fields too, but not beside an error of another kind, and
 // not at the top of a file that embeds #Fleet. Here the syntax is held against
 // the definitions, so that all of them are found at once.
-func unknown(files []*ast.File, definitions cue.Value) []Violation {
+func unknown(files []*ast.File, fleet *shape) []Violation {
 	w := &fieldWalker{}
-	root := newShape(definitions.LookupPath(cue.ParsePath("#Fleet")))
-	if root == nil {
-		return nil
-	}
-	for _, kind := range kinds {
-		def := newShape(definitions.LookupPath(cue.ParsePath(kind.definition)))
-		root.fields[kind.field] = &shape{each: def, fields: map[string]*shape{}}
-	}
 	for _, f := range files {
-		w.decls(f.Decls, root, nil)
+		w.decls(f.Decls, fleet, nil)
 	}
 	return w.found
 }
 
+// fleetShape returns the shape of #Fleet.
+func fleetShape(definitions cue.Value) *shape {
+	fleet := newShape(definitions.LookupPath(cue.ParsePath("#Fleet")))
+	if fleet == nil {
+		return &shape{fields: map[string]*shape{}}
+	}
+	for _, kind := range kinds {
+		def := newShape(definitions.LookupPath(cue.ParsePath(kind.definition)))
+		fleet.fields[kind.field] = &shape{each: def, fields: map[string]*shape{}}
+	}
+	return fleet
+}
+
 // kinds are the fields of a fleet that hold named things.
-var kinds = [...]struct{ field, definition, noun string }{
-	{"images", "#Image", "image"}, {"roles", "#Role", "role"}, {"hosts", "#Host", "host"},
+var kinds = [...]struct{ field, definition string }{
+	{"images", "#Image"}, {"roles", "#Role"}, {"hosts", "#Host"},
 }
 
 // A shape is a struct as the definitions have it.
@@ -62,7 +67,7 @@ func (s *shape) field(name string) (*shape, bool) {
 		return c, true
 	}
 	selector := cue.Str(name)
-	if !s.def.Allows(selector) {
+	if !s.def.Exists() || !s.def.Allows(selector) {
 		return nil, false
 	}
 	v := s.def.LookupPath(cue.MakePath(selector))
@@ -86,6 +91,9 @@ func (s *shape) field(name string) (*shape, bool) {
 
 // names returns the names of the struct's fields, sorted.
 func (s *shape) names() []string {
+	if !s.def.Exists() {
+		return nil
+	}
 	var names []string
 	fields, err := s.def.Fields(cue.Optional(true))
 	for err == nil && fields.Next() {
