@@ -1,0 +1,64 @@
+package main
+
+import (
+	"cmp"
+	"os"
+
+	"github.com/spf13/pflag"
+)
+
+// options are the flags of all commands. Environment variables give defaults;
+// secrets come from the environment or from files only, never from flags.
+type options struct {
+	fleet, ref, dir     string
+	limit               []string
+	netboxURL, netboxCA string
+	credentialsDir      string
+	credentialHelper    string
+	output              string
+	debug               bool
+	dryRun              bool
+	detailedExitCode    bool
+	allowDirty          bool
+	installUnmarked     []string
+	retry               []string
+	maxInstalls         int
+	listen, listenTLS   string
+	mediaAddress        string
+	imageCache          string
+	planOut, planFile   string
+	drains              bool // the running command finishes what runs on the first interrupt
+}
+
+func (o *options) addCommon(f *pflag.FlagSet) {
+	f.StringVar(&o.fleet, "fleet", env("RECONCILE_FLEET", "."), "the fleet: a directory in a git work tree, or a repository's URL (env RECONCILE_FLEET)")
+	f.StringVar(&o.ref, "ref", env("RECONCILE_REF", ""), "branch, tag or commit to read; empty for the work tree (env RECONCILE_REF)")
+	f.StringVar(&o.dir, "dir", env("RECONCILE_DIR", ""), "the fleet's folder in the repository; empty to find it (env RECONCILE_DIR)")
+	f.StringArrayVar(&o.limit, "limit", nil, "only these hosts: a name or glob, or KEY=GLOB,… by name, role, site, rack, os; may be repeated")
+	f.StringVar(&o.netboxURL, "netbox-url", env("NETBOX_URL", ""), "NetBox (env NETBOX_URL; its token comes from NETBOX_TOKEN)")
+	f.StringVar(&o.netboxCA, "netbox-ca", env("RECONCILE_NETBOX_CA", ""), "PEM file of the authority that signed NetBox's certificate (env RECONCILE_NETBOX_CA)")
+	f.StringVar(&o.credentialsDir, "credentials-dir", env("RECONCILE_CREDENTIALS_DIR", ""), "directory of mounted secrets (env RECONCILE_CREDENTIALS_DIR)")
+	f.StringVar(&o.credentialHelper, "credential-helper", env("RECONCILE_CREDENTIAL_HELPER", ""), "command that prints a named secret as JSON (env RECONCILE_CREDENTIAL_HELPER)")
+	f.StringVarP(&o.output, "output", "o", "text", "text, json (one object a line) or markdown")
+	f.BoolVar(&o.debug, "debug", false, "log what is asked of whom; never secrets")
+}
+
+func (o *options) addRun(f *pflag.FlagSet) {
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and change nothing")
+	f.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "with --dry-run, exit with 2 when something would be done")
+	f.BoolVar(&o.allowDirty, "allow-dirty", false, "apply a work tree that differs from its commit")
+	f.StringArrayVar(&o.installUnmarked, "install-unmarked", nil, "install this host although it is in service and bears no marker; may be repeated")
+	f.StringArrayVar(&o.retry, "retry", nil, "give this quarantined host one more attempt; may be repeated")
+	f.IntVar(&o.maxInstalls, "max-installs", 0, "in place of policy.guard.maxInstalls")
+	f.StringVar(&o.listen, "listen", env("RECONCILE_LISTEN", ":8080"), "where the media server listens for http; empty for not at all (env RECONCILE_LISTEN)")
+	f.StringVar(&o.listenTLS, "listen-https", env("RECONCILE_LISTEN_HTTPS", ":8443"), "… and for https (env RECONCILE_LISTEN_HTTPS)")
+	f.StringVar(&o.mediaAddress, "media-address", env("RECONCILE_MEDIA_ADDRESS", ""), "address at which BMCs reach this machine; empty for the one that routes to each (env RECONCILE_MEDIA_ADDRESS)")
+	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run, also write the plan to this file")
+	f.StringVar(&o.planFile, "plan", "", "apply exactly the plan in this file, or refuse")
+}
+
+func (o *options) addImages(f *pflag.FlagSet) {
+	f.StringVar(&o.imageCache, "image-cache", env("RECONCILE_IMAGE_CACHE", ""), "directory of downloaded images; empty for the user's cache directory (env RECONCILE_IMAGE_CACHE)")
+}
+
+func env(name, fallback string) string { return cmp.Or(os.Getenv(name), fallback) }

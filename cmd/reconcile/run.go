@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/metalcue/metalcue/isohttp"
+	"github.com/metalcue/metalcue/reconcile"
+	"github.com/metalcue/metalcue/reconcile/report"
+	"github.com/metalcue/metalcue/reconcile/source"
+	"github.com/spf13/cobra"
+)
+
+// addRun makes the root command a run.
+func (c *cli) addRun(root *cobra.Command) {
+	c.options.addRun(root.Flags())
+	c.options.addImages(root.Flags())
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.checkRunFlags(); err != nil {
+			return err
+		}
+		return c.reconcile(cmd.Context())
+	}
+}
+
+func (c *cli) checkRunFlags() error {
+	o := &c.options
+	switch {
+	case o.detailedExitCode && !o.dryRun:
+		return errors.New("--detailed-exitcode goes with --dry-run")
+	case o.planOut != "" && !o.dryRun:
+		return errors.New("--plan-out goes with --dry-run")
+	case o.planFile != "" && o.dryRun:
+		return errors.New("--plan applies a plan; it does not go with --dry-run")
+	case o.maxInstalls < 0:
+		return fmt.Errorf("--max-installs %d: must be at least 1", o.maxInstalls)
+	}
+	return checkOutput(o.output, outputs...)
+}
+
+// reconcile is one run.
+func (c *cli) reconcile(ctx context.Context) error {
+	tree, fleet, err := c.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.refuseDirty(tree); err != nil {
+		return err
+	}
+	s, err := c.world(fleet)
+	if err != nil {
+		return err
+	}
+	r := c.wire(tree, fleet, s)
+	images, err := c.images(tree)
+	if err != nil {
+		return err
+	}
+	r.Images = images
+	out := c.newOutput()
+	defer out.close()
+	r.OnEvent = out.event
+	images.store.OnProgress = func(p isohttp.ImageProgress) {
+		r.Emit(reconcile.Event{Kind: reconcile.Fetching, Text: p.Step + " " + p.Image, Done: p.Done, Total: p.Total})
+	}
+	plan, world, err := c.plan(ctx, r)
+	if err != nil {
+		return err
+	}
+	if c.options.planFile != "" {
+		if err := checkSaved(c.options.planFile, plan); err != nil {
+			return err
+		}
+	}
+	if err := out.plan(plan); err != nil {
+		return err
+	}
+	if c.options.dryRun {
+		return c.dryRunEnd(plan)
+	}
+	c.options.drains = true
+	stop, err := c.serveMedia(ctx, r, isohttp.Listen{HTTP: c.options.listen, HTTPS: c.options.listenTLS})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return c.apply(ctx, r, plan, world, out)
+}
+
+// refuseDirty keeps what is in no commit from being applied by accident.
+func (c *cli) refuseDirty(tree *source.Tree) error {
+	if c.options.dryRun || c.options.allowDirty {
+		return nil
+	}
+	if tree.Commit == "" {
+		return errors.New("the fleet is in no git repository, so that no commit says what is applied; commit it, or use --dry-run or --allow-dirty")
+	}
+	if len(tree.Dirty) > 0 {
+		return fmt.Errorf("the fleet has changes that are in no commit: %s; commit them, or use --dry-run or --allow-dirty", strings.Join(tree.Dirty, ", "))
+	}
+	return nil
+}
+
+// plan observes the chosen hosts and decides.
+func (c *cli) plan(ctx context.Context, r *reconcile.Reconciler) (*reconcile.Plan, *reconcile.World, error) {
+	sel, err := reconcile.ParseSelector(c.options.limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range append(c.options.installUnmarked, c.options.retry...) {
+		if r.Fleet.Hosts[name] == nil {
+			return nil, nil, fmt.Errorf("%q is no host of the fleet", name)
+		}
+	}
+	world, err := r.Observe(ctx, sel)
+	if err != nil {
+		return nil, nil, err
+	}
+	return reconcile.Diff(r.Fleet, world, reconcile.Options{
+		InstallUnmarked: c.options.installUnmarked, Retry: c.options.retry, MaxInstalls: c.options.maxInstalls,
+	}), world, nil
+}
+
+// dryRunEnd saves the plan when asked to and returns the exit code.
+func (c *cli) dryRunEnd(plan *reconcile.Plan) error {
+	if c.options.planOut != "" {
+		b, err := json.MarshalIndent(plan, "", "  ")
+		if err != nil {
+			return fmt.Errorf("writing the plan: %w", err)
+		}
+		if err := os.WriteFile(c.options.planOut, append(b, '\n'), 0o600); err != nil {
+			return fmt.Errorf("writing the plan: %w", err)
+		}
+	}
+	switch {
+	case plan.Refused != "":
+		return &codeError{code: exitError}
+	case plan.Errors() > 0:
+		return &codeError{code: exitHosts}
+	case c.options.detailedExitCode && plan.Drifted() > 0:
+		return &codeError{code: exitDrift}
+	}
+	return nil
+}
+
+// checkSaved refuses a saved plan that is not what would be planned now.
+func checkSaved(path string, now *reconcile.Plan) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the plan: %w", err)
+	}
+	var saved reconcile.Plan
+	if err := json.Unmarshal(b, &saved); err != nil {
+		return fmt.Errorf("reading the plan %s: %w", path, err)
+	}
+	if saved.Format != reconcile.PlanFormat {
+		return fmt.Errorf("the plan %s has format %d, this program reads %d", path, saved.Format, reconcile.PlanFormat)
+	}
+	var current reconcile.Plan
+	b, err = json.Marshal(now)
+	if err == nil {
+		err = json.Unmarshal(b, &current)
+	}
+	if err != nil {
+		return fmt.Errorf("comparing plans: %w", err)
+	}
+	if diff := cmp.Diff(saved, current); diff != "" {
+		return fmt.Errorf("%w: %s is not what would be planned now; plan again\n%s", reconcile.ErrStale, path, diff)
+	}
+	return nil
+}
+
+// apply carries the plan out and returns the run's exit code.
+func (c *cli) apply(ctx context.Context, r *reconcile.Reconciler, plan *reconcile.Plan, world *reconcile.World, out *output) error {
+	rep, err := r.Apply(ctx, plan, world)
+	out.close()
+	if e := out.report(rep); e != nil {
+		return errors.Join(err, e)
+	}
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, reconcile.ErrInterrupted):
+		return &codeError{code: exitInterrupted}
+	case err != nil:
+		return err
+	case rep.Count(reconcile.ResultFailed)+rep.Count(reconcile.ResultBlocked)+rep.Count(reconcile.ResultNotStarted)+plan.Errors() > 0:
+		return &codeError{code: exitHosts}
+	case rep.Count(reconcile.ResultStale) > 0:
+		return &codeError{code: exitStale}
+	case rep.Count(reconcile.ResultHeld)+plan.Count(reconcile.Held) > 0:
+		return &codeError{code: exitHeld}
+	}
+	return nil
+}
+
+// An output shows a run in the form that was asked for: the answer on stdout,
+// progress on stderr.
+type output struct {
+	c      *cli
+	live   *report.Events
+	closed bool
+}
+
+func (c *cli) newOutput() *output {
+	o := &output{c: c}
+	if c.options.output != "json" {
+		width, ok := terminal(c.stderr)
+		o.live = &report.Events{W: c.stderr, Terminal: ok, Width: width}
+	}
+	return o
+}
+
+func (o *output) event(e reconcile.Event) {
+	if o.live == nil {
+		report.EventJSON(o.c.stdout, e)
+		return
+	}
+	o.live.Show(e)
+}
+
+// close clears the live area; it may be called twice.
+func (o *output) close() {
+	if o.live != nil && !o.closed {
+		o.live.Close()
+	}
+	o.closed = true
+}
+
+func (o *output) plan(p *reconcile.Plan) error {
+	for _, ch := range p.Changes {
+		if ch.Error {
+			annotate(o.c.stderr, ch.Pos, ch.Host+": "+ch.Reasons[0].Text)
+		}
+	}
+	switch o.c.options.output {
+	case "json":
+		return report.PlanJSON(o.c.stdout, p)
+	case "markdown":
+		return report.PlanMarkdown(o.c.stdout, p)
+	}
+	return report.PlanText(o.c.stdout, p, false)
+}
+
+func (o *output) report(r *reconcile.Report) error {
+	w := io.Writer(o.c.stdout)
+	switch {
+	case o.c.options.output == "json":
+		return report.ReportJSON(w, r)
+	case len(r.Outcomes) == 0:
+		return nil
+	case o.c.options.output == "markdown":
+		return report.ReportMarkdown(w, r)
+	}
+	return report.ReportText(w, r)
+}
