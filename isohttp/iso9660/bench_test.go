@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
@@ -13,6 +14,11 @@ import (
 // dvd is an image of 9 GB like a RHEL DVD: root directories full, in three trees, packages in 27 directories.
 func dvd(t testing.TB, packages int) *isotest.Disc {
 	t.Helper()
+	dvds.Lock()
+	defer dvds.Unlock()
+	if d := dvds.made[packages]; d != nil {
+		return d
+	}
 	l, err := isotest.RHELLayout(isotest.Options{Enhanced: true, FullRoot: true, Payload: 9 << 30, Packages: packages})
 	if err != nil {
 		t.Fatal(err)
@@ -21,8 +27,15 @@ func dvd(t testing.TB, packages int) *isotest.Disc {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dvds.made[packages] = d
 	return d
 }
+
+// dvds are those made, for the larger takes a second.
+var dvds = struct {
+	sync.Mutex
+	made map[int]*isotest.Disc
+}{made: map[int]*isotest.Disc{}}
 
 // sparseFile writes only what is not payload, so that reads cost what they cost of a file in the page cache.
 func sparseFile(t testing.TB, d *isotest.Disc) *os.File {

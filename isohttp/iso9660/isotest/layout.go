@@ -175,8 +175,12 @@ func sections(n int64) []int64 {
 
 // sorted returns the children in the order of their identifiers.
 func sorted(children []*node, id func(*node) []byte) []*node {
+	keys := make(map[*node]string, len(children))
+	for _, n := range children {
+		keys[n] = sortKey(id(n))
+	}
 	s := slices.Clone(children)
-	slices.SortStableFunc(s, func(a, b *node) int { return cmp.Compare(sortKey(id(a)), sortKey(id(b))) })
+	slices.SortStableFunc(s, func(a, b *node) int { return cmp.Compare(keys[a], keys[b]) })
 	return s
 }
 

@@ -21,7 +21,8 @@ type tree struct {
 	b      *builder
 	kind   kind
 	dirs   []*dir // in the order of the path table
-	ceLB   int64  // block of root's continuation area
+	byNode map[*node]*dir
+	ceLB   int64 // block of root's continuation area
 	tables [4]int64
 	length int // of a path table
 }
@@ -40,14 +41,15 @@ type dir struct {
 func (t *tree) place() error {
 	root := &dir{node: t.b.root}
 	root.parent = root
-	t.dirs = []*dir{root}
+	t.dirs, t.byNode = []*dir{root}, map[*node]*dir{t.b.root: root}
 	for i := 0; i < len(t.dirs); i++ {
 		d := t.dirs[i]
 		d.number = i + 1
 		d.order = sorted(d.node.children, t.id)
 		for _, n := range d.order {
 			if n.dir() {
-				t.dirs = append(t.dirs, &dir{node: n, parent: d})
+				c := &dir{node: n, parent: d}
+				t.dirs, t.byNode[n] = append(t.dirs, c), c
 			}
 		}
 	}
@@ -99,13 +101,9 @@ func (t *tree) records(d *dir) [][]byte {
 		t.record([]byte{0}, d.lba, d.size, 2, t.dotSystemUse(d, true)),
 		t.record([]byte{1}, d.parent.lba, d.parent.size, 2, t.dotSystemUse(d, false)),
 	}
-	child := map[*node]*dir{}
-	for _, c := range t.dirs {
-		child[c.node] = c
-	}
 	for _, n := range d.order {
 		if n.dir() {
-			c := child[n]
+			c := t.byNode[n]
 			recs = append(recs, t.record(t.id(n), c.lba, c.size, 2, t.filled(d, n)))
 			continue
 		}
