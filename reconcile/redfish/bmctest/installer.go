@@ -44,72 +44,93 @@ func (m *Machine) install(ctx context.Context, cd *medium, e *entry) outcome {
 	return end
 }
 
+// job is what the kernel's arguments and the answer file ask for.
+type job struct {
+	args    string
+	path    string // of the answer file
+	answer  []byte
+	final   string
+	stage2  file
+	payload []file
+}
+
 // run reads what an installation reads, in its order.
 func (in *installer) run(e *entry) (outcome, error) {
+	if err := in.bootKernel(e); err != nil {
+		return stays, err
+	}
+	j, err := in.prepare(e.args)
+	if err != nil {
+		return stays, err
+	}
+	in.schedule(append([]file{j.stage2}, j.payload...))
+	if err := in.readAll([]file{j.stage2}); err != nil {
+		return stays, err
+	}
+	in.m.beginInstall()
+	before := in.read
+	if err := in.readAll(j.payload); err != nil {
+		return stays, err
+	}
+	if !sleep(in.ctx, in.pace) {
+		return stays, in.ctx.Err()
+	}
+	in.m.installed(in.ctx, Disk{
+		Answer: j.answer, AnswerPath: j.path, KernelArgs: j.args, VolumeID: in.cd.volumeID, Medium: in.cd.url,
+		Payload: in.read - before, At: time.Now(),
+	})
+	in.m.printf("installer: complete, %s", j.final)
+	return in.end(j.final), nil
+}
+
+// bootKernel reads kernel and initial file systems as the boot loader does.
+func (in *installer) bootKernel(e *entry) error {
 	from := in.cd.root
 	if e.plain {
 		from = in.cd.plain
 	}
 	early, err := files(from, append([]string{e.kernel}, e.initrds...))
 	if err != nil {
-		return stays, fmt.Errorf("loading the kernel: %w", err)
+		return fmt.Errorf("loading the kernel: %w", err)
 	}
-	if err := in.readAll(early); err != nil {
-		return stays, err
-	}
-	args := strings.Fields(e.args)
+	return in.readAll(early)
+}
+
+// prepare finds out what to install, and whether the installer would ask.
+func (in *installer) prepare(cmdline string) (*job, error) {
+	args := strings.Fields(cmdline)
 	if err := in.mediaCheck(args); err != nil {
-		return stays, err
+		return nil, err
 	}
-	stage2, err := in.stage2(args)
-	if err != nil {
-		return stays, err
+	j := &job{args: cmdline}
+	var err error
+	if j.stage2, err = in.stage2(args); err != nil {
+		return nil, err
 	}
-	ksPath, err := in.answerPath(args)
-	if err != nil {
-		return stays, err
+	if j.path, err = in.answerPath(args); err != nil {
+		return nil, err
 	}
-	answer, err := in.cd.root.text(ksPath)
-	if err != nil {
-		return stays, fmt.Errorf("reading the answer file: %w", err)
+	if j.answer, err = in.cd.root.text(j.path); err != nil {
+		return nil, fmt.Errorf("reading the answer file: %w", err)
 	}
-	ks, err := parseKickstart(string(answer))
+	ks, err := parseKickstart(string(j.answer))
 	if err != nil {
-		return stays, fmt.Errorf("%s: %w", ksPath, err)
+		return nil, fmt.Errorf("%s: %w", j.path, err)
 	}
 	if serials := in.m.dmiSerials(); !ks.names(serials) {
-		return stays, fmt.Errorf("%s: %%pre: this machine's serial number %q is not the one the script asks for", ksPath, serials)
+		return nil, fmt.Errorf("%s: %%pre: this machine's serial number %q is not the one the script asks for", j.path, serials)
 	}
-	var payload []file
-	if ks.fromMedium {
-		if payload, err = in.cd.payload(); err != nil {
-			return stays, fmt.Errorf("listing packages: %w", err)
-		}
-		if len(payload) == 0 {
-			return stays, errors.New("no packages on the medium")
-		}
+	j.final = ks.final
+	if !ks.fromMedium {
+		return j, nil
 	}
-	in.schedule(append([]file{stage2}, payload...))
-	if err := in.readAll([]file{stage2}); err != nil {
-		return stays, err
+	if j.payload, err = in.cd.payload(); err != nil {
+		return nil, fmt.Errorf("listing packages: %w", err)
 	}
-	in.m.beginInstall()
-	before := in.read
-	if err := in.readAll(payload); err != nil {
-		return stays, err
+	if len(j.payload) == 0 {
+		return nil, errors.New("no packages on the medium")
 	}
-	if err := in.settle(); err != nil {
-		return stays, err
-	}
-	if in.ctx.Err() != nil {
-		return stays, in.ctx.Err()
-	}
-	in.m.installed(in.ctx, Disk{
-		Answer: answer, AnswerPath: ksPath, KernelArgs: e.args, VolumeID: in.cd.volumeID, Medium: in.cd.url,
-		Payload: in.read - before, At: time.Now(),
-	})
-	in.m.printf("installer: complete, %s", ks.final)
-	return in.end(ks.final), nil
+	return j, nil
 }
 
 // end is what the machine does after the installation.
@@ -183,14 +204,6 @@ func (in *installer) wait(n int64) error {
 	if in.bytes <= in.half && !in.upset {
 		in.upset = true
 		return in.trouble()
-	}
-	return nil
-}
-
-// settle lets the rest of the installation's time pass.
-func (in *installer) settle() error {
-	if !sleep(in.ctx, in.pace) {
-		return in.ctx.Err()
 	}
 	return nil
 }

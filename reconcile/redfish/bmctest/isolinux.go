@@ -32,19 +32,9 @@ func (m *Machine) isolinux(cd *medium, dir, text string) (*entry, error) {
 	if err := menu.parse(cd, dir, text, 0); err != nil {
 		return nil, err
 	}
-	name := menu.fallback
-	shown := menu.ui != "" || strings.HasSuffix(name, "menu.c32")
-	switch {
-	case shown:
-		name = menu.chosen
-		if name == "" && len(menu.labels) > 0 {
-			name = menu.labels[0].name
-		}
-	case name == "" && len(menu.labels) > 0:
-		name = menu.labels[0].name
-	}
-	if shown || menu.prompt {
-		if menu.timeout == 0 {
+	name, waits := menu.choice()
+	if waits {
+		if menu.timeout <= 0 {
 			return nil, fmt.Errorf("isolinux: the menu has no timeout: %w", errWaits)
 		}
 		if !sleep(cd.ctx, time.Duration(menu.timeout)*100*time.Millisecond) {
@@ -61,6 +51,19 @@ func (m *Machine) isolinux(cd *medium, dir, text string) (*entry, error) {
 		}
 	}
 	return nil, fmt.Errorf("isolinux: no label %q: %w", name, errWaits)
+}
+
+// choice is the label that boots by itself, and whether a menu or a prompt
+// waits before it does.
+func (menu *isoMenu) choice() (name string, waits bool) {
+	shown := menu.ui != "" || strings.HasSuffix(menu.fallback, "menu.c32")
+	if name = menu.fallback; shown {
+		name = menu.chosen
+	}
+	if name == "" && len(menu.labels) > 0 {
+		name = menu.labels[0].name
+	}
+	return name, shown || menu.prompt
 }
 
 // entry makes a label's lines into what is booted.
@@ -101,19 +104,13 @@ func (menu *isoMenu) parse(cd *medium, dir, text string, depth int) error {
 	help := false
 	for line := range strings.Lines(text) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ")
-		rest = strings.TrimSpace(rest)
-		if help {
-			help = !strings.EqualFold(word, "endtext")
-			continue
-		}
-		var label *isoLabel
-		if n := len(menu.labels); n > 0 {
-			label = menu.labels[n-1]
-		}
-		switch key := strings.ToLower(word); key {
-		case "text":
+		word, rest = strings.ToLower(word), strings.TrimSpace(rest)
+		switch {
+		case help:
+			help = word != "endtext"
+		case word == "text":
 			help = strings.EqualFold(rest, "help")
-		case "include":
+		case word == "include":
 			if depth == 8 {
 				return fmt.Errorf("isolinux: %s: includes are nested too deep", rest)
 			}
@@ -124,29 +121,42 @@ func (menu *isoMenu) parse(cd *medium, dir, text string, depth int) error {
 			if err := menu.parse(cd, dir, string(more), depth+1); err != nil {
 				return err
 			}
-		case "default":
-			menu.fallback = rest
-		case "ui":
-			menu.ui = rest
-		case "ontimeout":
-			menu.onTimeout = rest
-		case "prompt":
-			menu.prompt = rest != "0"
-		case "timeout":
-			n, err := strconv.Atoi(rest)
-			if err != nil {
-				return fmt.Errorf("isolinux: timeout %q", rest)
-			}
-			menu.timeout = n
-		case "label":
-			menu.labels = append(menu.labels, &isoLabel{name: rest})
-		case "menu":
-			if label != nil && strings.EqualFold(rest, "default") {
-				menu.chosen = label.name
-			}
 		default:
-			menu.labelLine(label, key, rest)
+			if err := menu.line(word, rest); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+// line reads one directive.
+func (menu *isoMenu) line(word, rest string) (err error) {
+	var label *isoLabel
+	if n := len(menu.labels); n > 0 {
+		label = menu.labels[n-1]
+	}
+	switch word {
+	case "default":
+		menu.fallback = rest
+	case "ui":
+		menu.ui = rest
+	case "ontimeout":
+		menu.onTimeout = rest
+	case "prompt":
+		menu.prompt = rest != "0"
+	case "timeout":
+		if menu.timeout, err = strconv.Atoi(rest); err != nil {
+			return fmt.Errorf("isolinux: timeout %q", rest)
+		}
+	case "label":
+		menu.labels = append(menu.labels, &isoLabel{name: rest})
+	case "menu":
+		if label != nil && strings.EqualFold(rest, "default") {
+			menu.chosen = label.name
+		}
+	default:
+		menu.labelLine(label, word, rest)
 	}
 	return nil
 }
