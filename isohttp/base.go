@@ -95,6 +95,18 @@ func (f *baseFile) explain(err error, off int64) error {
 	return nil
 }
 
+// unchanged says whether the file is still as long and as old as it was.
+func (f *baseFile) unchanged() error {
+	info, err := f.f.Stat()
+	if err != nil {
+		return &baseError{err}
+	}
+	if info.Size() != f.info.Size() || !info.ModTime().Equal(f.info.ModTime()) {
+		return &baseError{fmt.Errorf("%s was changed while it was read", f.key.Path)}
+	}
+	return nil
+}
+
 // reopen gives a handle of its own, with its own position, for one answer.
 func (f *baseFile) reopen() (*os.File, error) {
 	g, err := os.Open(f.key.Path)

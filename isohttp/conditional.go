@@ -70,18 +70,32 @@ func listHas(values []string, etag string, strong bool) bool {
 			if weak {
 				s = s[2:]
 			}
-			if s == "" || s[0] != '"' {
-				break
+			n := tagLen(s)
+			if n == 0 {
+				break // the rest of the list cannot be trusted
 			}
-			end := strings.IndexByte(s[1:], '"')
-			if end < 0 {
-				break
-			}
-			if s[:end+2] == etag && !(strong && weak) {
+			if s[:n] == etag && !(strong && weak) {
 				return true
 			}
-			s = s[end+2:]
+			s = s[n:]
 		}
 	}
 	return false
+}
+
+// tagLen returns the length of the opaque tag that s begins with (RFC 9110
+// §8.8.3), or 0.
+func tagLen(s string) int {
+	if s == "" || s[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			return i + 1
+		case c <= ' ' || c == 0x7f:
+			return 0
+		}
+	}
+	return 0
 }

@@ -58,7 +58,7 @@ func (x *exchange) sendConn(off, n int64) error {
 	c := x.conn
 	o := &c.out
 	o.body, o.booked, o.err = x.c.cursor(off, n), off, nil
-	defer c.drop()
+	defer c.reset()
 	o.holding = true
 	err := http.NewResponseController(x.w).Flush()
 	o.holding, o.fields = false, false
@@ -289,6 +289,12 @@ func (c *conn) deliver() {
 		c.out.told = false
 		c.exchange.server.deliver()
 	}
+}
+
+// reset forgets the answer: an idle connection must not keep a medium in memory.
+func (c *conn) reset() {
+	c.drop()
+	c.out.body = cursor{}
 }
 
 // hold makes sure that there is a buffer, drop gives it back.

@@ -121,8 +121,8 @@ func (s *Server) httpServer() *http.Server {
 		MaxHeaderBytes:    16 << 10,
 		ConnContext:       connContext,
 		Protocols:         new(http.Protocols),
-		// Handshakes that fail, mostly; net/http knows of no levels.
-		ErrorLog: slog.NewLogLogger(s.log().Handler(), slog.LevelDebug),
+		// Handshakes that fail, and panics. It names no paths.
+		ErrorLog: slog.NewLogLogger(s.log().Handler(), slog.LevelWarn),
 	}
 	h.Protocols.SetHTTP1(true)
 	return h

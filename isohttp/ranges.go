@@ -73,8 +73,8 @@ func parseSpec(spec string, size int64) (r byteRange, valid bool) {
 		return byteRange{size - n, n}, valid
 	}
 	a, valid := parsePos(first)
-	if !valid {
-		return r, false
+	if !valid || a >= size {
+		return r, valid
 	}
 	b := size - 1
 	if last != "" {
@@ -82,9 +82,6 @@ func parseSpec(spec string, size int64) (r byteRange, valid bool) {
 			return r, false
 		}
 		b = min(b, size-1)
-	}
-	if a >= size {
-		return r, true
 	}
 	return byteRange{a, b - a + 1}, true
 }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,9 +228,7 @@ func TestWithdrawEndsReaders(t *testing.T) {
 					t.Errorf("reader %d got all %d bytes", i, n)
 				}
 			}
-			for p.Progress().Active > 0 {
-				time.Sleep(time.Millisecond)
-			}
+			idle(p)
 			s.bases.mu.Lock()
 			defer s.bases.mu.Unlock()
 			if len(s.bases.open) != 0 {
@@ -242,8 +241,8 @@ func TestWithdrawEndsReaders(t *testing.T) {
 // TestManyReaders has 64 readers of one view and 64 views, with media that come
 // and go: for the race detector.
 func TestManyReaders(t *testing.T) {
-	var events int
-	s := &Server{OnEvent: func(Event) { events++ }}
+	var events atomic.Int64
+	s := &Server{OnEvent: func(Event) { events.Add(1) }}
 	const n = 64
 	one, v := publish(t, s, 1<<20, Medium{Regions: installer})
 	media := make([]*Publication, n)
@@ -281,11 +280,12 @@ func TestManyReaders(t *testing.T) {
 		})
 	}
 	wait.Wait()
+	idle(one)
 	if p := one.Progress(); p.Requests != n*4 || p.Active != 0 {
 		t.Errorf("%d requests, %d active", p.Requests, p.Active)
 	}
-	if events < 3*n {
-		t.Errorf("%d events", events)
+	if events.Load() < 3*n {
+		t.Errorf("%d events", events.Load())
 	}
 }
 

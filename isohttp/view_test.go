@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // patched is a view for tests: bytes, and pieces that give the same bytes.
@@ -195,3 +196,11 @@ func logTo(b *strings.Builder, level slog.Level) *slog.Logger {
 }
 
 var loopback = netip.MustParseAddr("127.0.0.1")
+
+// idle waits for the last answers of a medium to end: its readers have all they
+// want a little earlier.
+func idle(p *Publication) {
+	for p.Progress().Active > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}

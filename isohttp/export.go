@@ -1,0 +1,124 @@
+package isohttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// exportStep is how much of the base image is copied between two looks at the
+// context.
+const exportStep = 64 << 20
+
+// Export writes a view as a file, which appears at path when it is complete. What
+// comes from the base image is copied by the kernel, which shares its blocks
+// instead where the file system can, and holes stay holes. base is the image the
+// view's base pieces are read from.
+func Export(ctx context.Context, path string, v View, base Base) error {
+	if err := export(ctx, path, v, base); err != nil {
+		return fmt.Errorf("writing image %s: %w", path, err)
+	}
+	return nil
+}
+
+func export(ctx context.Context, path string, v View, base Base) (err error) {
+	var files baseFiles
+	var file *baseFile
+	if err := checkPieces(v.Pieces(), v.Size(), base.Size); err != nil {
+		return err
+	}
+	if base != (Base{}) {
+		if file, err = files.acquire(base); err != nil {
+			return fmt.Errorf("opening base image: %w", err)
+		}
+		defer files.release(file)
+	}
+	dst, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	err = fill(ctx, dst, v, file)
+	if err = errors.Join(err, dst.Close()); err == nil {
+		err = os.Rename(dst.Name(), path)
+	}
+	if err != nil {
+		os.Remove(dst.Name())
+	}
+	return err
+}
+
+// fill writes the pieces of a view. The file keeps its mode of 0600: an answer
+// file in it may hold secrets.
+func fill(ctx context.Context, dst *os.File, v View, base *baseFile) (err error) {
+	if err := dst.Truncate(v.Size()); err != nil {
+		return err
+	}
+	for _, p := range v.Pieces() {
+		if !p.Base {
+			_, err = dst.WriteAt(p.Data, p.Off)
+		} else {
+			err = copyBase(ctx, dst, p.Off, base.f, p.BaseOff, p.Len)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if base != nil {
+		// Behind an end that has moved there would only be holes.
+		if err := base.unchanged(); err != nil {
+			return err
+		}
+	}
+	return dst.Sync()
+}
+
+// copyBase copies n bytes from one file to another, leaving holes out.
+func copyBase(ctx context.Context, dst *os.File, to int64, src *os.File, from, n int64) error {
+	for shift, end := to-from, from+n; from < end; {
+		data, next := dataAt(src, from, end)
+		for from = data; from < next; {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			m := min(next-from, exportStep)
+			if _, err := dst.Seek(from+shift, io.SeekStart); err != nil {
+				return err
+			}
+			if _, err := src.Seek(from, io.SeekStart); err != nil {
+				return err
+			}
+			// On Linux this is copy_file_range.
+			if _, err := io.CopyN(dst, src, m); err != nil {
+				if err == io.EOF {
+					err = io.ErrUnexpectedEOF
+				}
+				return fmt.Errorf("copying base image from byte %d: %w", from, err)
+			}
+			from += m
+		}
+		from = next
+	}
+	return nil
+}
+
+// dataAt returns the first stretch of data at or after from, up to end; it is
+// empty when only a hole is left. Where holes cannot be found, all is data.
+func dataAt(f *os.File, from, end int64) (data, next int64) {
+	data, err := unix.Seek(int(f.Fd()), from, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		return end, end
+	case err != nil:
+		return from, end
+	}
+	next, err = unix.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
+	if err != nil {
+		next = end
+	}
+	return min(data, end), min(next, end)
+}
