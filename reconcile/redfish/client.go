@@ -172,7 +172,7 @@ func parseAddress(address string) (*url.URL, error) {
 	}
 	if !strings.Contains(s, "://") {
 		if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
-			s = "[" + s + "]"
+			s = "[" + strings.ReplaceAll(s, "%", "%25") + "]" // a zone, in URL form
 		}
 		s = "https://" + s
 	}

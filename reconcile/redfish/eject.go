@@ -66,9 +66,6 @@ func (c *Client) ejectFrom(ctx context.Context, uri string) error {
 	if err != nil {
 		return fmt.Errorf("slot %s: %w", slotID(s), err)
 	}
-	if d := c.profile().settle; d > 0 {
-		return sleep(ctx, d)
-	}
 	return nil
 }
 

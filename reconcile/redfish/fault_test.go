@@ -96,7 +96,7 @@ func chosen(n int, v, fault string, k int) (list []int) {
 	h := fnv.New32a()
 	fmt.Fprint(h, v, fault, k) // never fails
 	for nth := 1; nth <= n; nth++ {
-		if *exhaustive || h.Sum32()%8 == 0 && nth == 1+int(h.Sum32()/8)%n {
+		if *exhaustive || h.Sum32()%12 == 0 && nth == 1+int(h.Sum32()/12)%n {
 			list = append(list, nth)
 		}
 	}
@@ -112,7 +112,7 @@ func observed(v, fault string, warm bool) (list []int) {
 	h := fnv.New32a()
 	fmt.Fprint(h, v, fault, warm) // never fails
 	for nth := 1; nth <= longest; nth++ {
-		if *exhaustive || (uint32(nth)+h.Sum32())%5 == 0 {
+		if *exhaustive || (uint32(nth)+h.Sum32())%9 == 0 {
 			list = append(list, nth)
 		}
 	}

@@ -314,6 +314,7 @@ func TestAddress(t *testing.T) {
 		{"bmc.example:8443", "bmc.example:8443", ""},
 		{"https://BMC.example/", "bmc.example", ""},
 		{"2001:db8::1", "[2001:db8::1]", ""},
+		{"fe80::1%eth0", "[fe80::1%eth0]", ""},
 		{"[2001:db8::1]:444", "[2001:db8::1]:444", ""},
 		{"http://127.0.0.1:8000", "127.0.0.1:8000", ""},
 		{"", "", "no BMC address"},

@@ -85,7 +85,9 @@ func (c *Client) SetMarker(ctx context.Context, tag string) error {
 	switch {
 	case !m.tag.Present:
 		return &MarkerError{Reason: MarkerMissing, Wrote: tag}
-	case m.tag.Value == tag && !m.tag.Pending:
+	case m.tag.Value == tag && m.tag.Pending:
+		return &MarkerError{Reason: MarkerStaged, Where: m.settings, Wrote: tag}
+	case m.tag.Value == tag:
 		return nil
 	}
 	err = c.writeMarker(ctx, m, tag)
@@ -150,7 +152,9 @@ func (c *Client) writeMarker(ctx context.Context, m markerPlace, tag string) err
 		}
 		me := judgeMarker(now, m, tag, refusal)
 		me.Where = uri
-		if me.Reason == MarkerReadOnly && i+1 < len(places) {
+		// Another value may wait in the settings to replace what was just written.
+		waiting := now.tag.Pending && now.tag.Value != tag
+		if (me.Reason == MarkerReadOnly || waiting) && i+1 < len(places) {
 			continue
 		}
 		return me
@@ -233,7 +237,7 @@ func (c *Client) awaitMarker(ctx context.Context, tag string, refusal error) (ma
 		}
 		if err == nil {
 			here := m.tag.Value == tag && !m.tag.Pending
-			if here && seen || refusal != nil && !here || m.tag.Pending && m.tag.Value == tag {
+			if here && seen || refusal != nil && !here || m.tag.Pending {
 				return m, nil
 			}
 			if seen = here; !seen && !time.Now().Before(deadline) {

@@ -146,6 +146,8 @@ func (c *Client) probeMarker(r *Report, v *view) {
 	switch {
 	case !tag.Present:
 		r.add("marker", false, "neither the system nor its chassis has an AssetTag; machines without one cannot be kept")
+	case c.profile().tagReadOnly:
+		r.add("marker", false, "AssetTag cannot be written on this kind of BMC; machines without a marker cannot be kept")
 	case tag.Where == WhereChassis:
 		r.add("marker", true, "AssetTag of %s, reads %q", c.Locations.Chassis, clean(tag.Value, nil))
 	case c.Locations.SettingsTag:

@@ -1,7 +1,5 @@
 package redfish
 
-import "time"
-
 // Tier says how far a kind of BMC is supported.
 type Tier string
 
@@ -39,14 +37,14 @@ type profile struct {
 	// systemTag: every System of the family has an AssetTag. One that shows none
 	// is not ready to be read, and its chassis is no substitute.
 	systemTag bool
+	// tagReadOnly: no firmware of the family takes a marker.
+	tagReadOnly bool
 	// imageStays: Image is not cleared by an eject; ConnectedVia tells.
 	imageStays bool
 	// continuous: BootSourceOverrideEnabled reads Continuous after Once was set.
 	continuous bool
-	// settle is waited between an eject and an insert.
-	settle time.Duration
-	rules  []Rule
-	flaws  []flaw
+	rules      []Rule
+	flaws      []flaw
 }
 
 // Rule is one thing known about a family, and where it is known from.
@@ -252,10 +250,10 @@ var profiles = []profile{
 	{
 		name: "sushy-tools", vendor: "sushy-tools", tier: TierProfile,
 		when:    []match{{id: "RedvirtService"}, {vendor: "OpenStack Foundation"}},
-		schemes: webSchemes, bootTargets: cdOnly, continuous: true,
+		schemes: webSchemes, bootTargets: cdOnly, continuous: true, tagReadOnly: true,
 		rules: []Rule{
-			{"the override always reads Continuous", "sushy-tools fake and libvirt drivers", "measured"},
-			{"AssetTag is neither shown nor accepted", "sushy-tools", "measured"},
+			{"the override always reads Continuous", "sushy-tools 2.2.0, fake driver", "measured"},
+			{"AssetTag only on the Chassis, and PATCH refuses it: no marker can be kept", "sushy-tools 2.2.0, fake driver", "measured"},
 		},
 	},
 	{

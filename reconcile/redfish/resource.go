@@ -10,28 +10,18 @@ import (
 // schemas of DSP8010.
 
 type rootResource struct {
-	ID             text  `json:"Id"`
-	Vendor         text  `json:"Vendor"`
-	Product        text  `json:"Product"`
-	RedfishVersion text  `json:"RedfishVersion"`
-	Name           text  `json:"Name"`
-	UUID           text  `json:"UUID"`
-	Systems        link  `json:"Systems"`
-	Managers       link  `json:"Managers"`
-	Chassis        link  `json:"Chassis"`
-	SessionService link  `json:"SessionService"`
-	Oem            names `json:"Oem"`
-	Links          struct {
-		Sessions link `json:"Sessions"`
-	} `json:"Links"`
+	ID       text  `json:"Id"`
+	Vendor   text  `json:"Vendor"`
+	Product  text  `json:"Product"`
+	Systems  link  `json:"Systems"`
+	Managers link  `json:"Managers"`
+	Chassis  link  `json:"Chassis"`
+	Oem      names `json:"Oem"`
 }
 
 type collection struct {
 	Members links `json:"Members"`
 	Next    link  `json:"Members@odata.nextLink"`
-	Oem     struct {
-		Supermicro names `json:"Supermicro"`
-	} `json:"Oem"`
 }
 
 // action is an entry of Actions: where to POST, and what values are allowed.
@@ -39,7 +29,6 @@ type action struct {
 	Target     text  `json:"target"`
 	Info       link  `json:"@Redfish.ActionInfo"`
 	ResetTypes texts `json:"ResetType@Redfish.AllowableValues"`
-	Protocols  texts `json:"TransferProtocolType@Redfish.AllowableValues"`
 }
 
 // bootResource is ComputerSystem.Boot, also in a Settings resource.
@@ -60,7 +49,6 @@ func (b *bootResource) shown() Boot {
 type systemResource struct {
 	URI          string   `json:"-"`
 	Self         text     `json:"@odata.id"`
-	ETag         text     `json:"@odata.etag"`
 	ID           text     `json:"Id"`
 	SystemType   text     `json:"SystemType"`
 	Manufacturer text     `json:"Manufacturer"`
@@ -138,7 +126,6 @@ type managerResource struct {
 	URI             string `json:"-"`
 	Model           text   `json:"Model"`
 	FirmwareVersion text   `json:"FirmwareVersion"`
-	ManagerType     text   `json:"ManagerType"`
 	VirtualMedia    link   `json:"VirtualMedia"`
 	Oem             names  `json:"Oem"`
 	Links           struct {
@@ -171,7 +158,6 @@ func (m *managerOEM) UnmarshalJSON(b []byte) error {
 
 type slotResource struct {
 	URI          string `json:"-"`
-	ETag         text   `json:"@odata.etag"`
 	ID           text   `json:"Id"`
 	MediaTypes   texts  `json:"MediaTypes"`
 	Inserted     flag   `json:"Inserted"`

@@ -69,11 +69,9 @@ func (c *Client) findSlots(ctx context.Context) ([]slotResource, error) {
 
 func (c *Client) readSlot(ctx context.Context, uri string) (*slotResource, error) {
 	s := &slotResource{URI: uri}
-	r, err := c.get(ctx, uri, s)
-	if err != nil {
+	if _, err := c.get(ctx, uri, s); err != nil {
 		return nil, err
 	}
-	s.ETag = text(r.etag())
 	return s, nil
 }
 
