@@ -29,7 +29,8 @@ const (
 // Boot is what firmware is told to do when it starts.
 type Boot struct {
 	// Device is the boot source: "Cd", "Hdd", "Pxe", …, as in Redfish's
-	// BootSourceOverrideTarget. Empty means the machine's own boot order.
+	// BootSourceOverrideTarget; "BiosSetup" is a screen that waits for a
+	// person. Empty means the machine's own boot order.
 	Device string
 	// Mode is "UEFI", "Legacy" or empty for the machine's own.
 	Mode string

@@ -65,21 +65,22 @@ type BMC struct {
 	Drives []Drive
 	NICs   []NIC
 
-	mu       sync.Mutex
-	started  bool
-	closed   bool
-	machine  Backend
-	q        Quirks
-	shape    shape
-	routes   map[string]*route
-	faults   []*armed
-	log      []Request
-	inFlight int
-	widest   int
-	sessions map[string]*session
-	serial   int // of sessions
-	tasks    int // started so far
-	options  []bootOption
+	mu          sync.Mutex
+	started     bool
+	closed      bool
+	machine     Backend
+	q           Quirks
+	shape       shape
+	routes      map[string]*route
+	faults      []*armed
+	log         []Request
+	inFlight    int
+	widest      int
+	sessions    map[string]*session
+	serial      int // of sessions
+	tasks       int // started so far
+	options     []bootOption
+	restoration bool // the next boot stops at a screen
 
 	boot      override
 	staged    *override

@@ -149,6 +149,7 @@ func (b *BMC) patchBoot(boot object) reply {
 	}
 	if next.enabled == "Disabled" || next.target == "None" {
 		next.enabled, next.target = "Disabled", "None"
+		b.restoration = b.q.RestorationScreen && b.boot.enabled == "Disabled"
 	}
 	b.boot, b.staged = next, nil
 	return b.shape.written()
@@ -177,6 +178,11 @@ func (b *BMC) nextBoot() Boot {
 	b.applyStaged()
 	b.scanBootOptions()
 	out := Boot{Medium: b.media, Mode: b.boot.mode}
+	if b.restoration {
+		b.restoration = false
+		out.Device = "BiosSetup"
+		return out
+	}
 	if b.boot.enabled == "Disabled" {
 		return out
 	}

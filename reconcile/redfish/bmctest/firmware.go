@@ -25,6 +25,12 @@ func (m *Machine) run(ctx context.Context, next func() Boot) {
 		if ctx.Err() != nil {
 			return
 		}
+		if boot.Device == "BiosSetup" {
+			m.booted("setup")
+			m.printf("firmware: setup; press a key")
+			m.enter(ctx, StageStuck)
+			return
+		}
 		end := fallback
 		if m.wantsCD(boot) {
 			m.booted("cd " + boot.Medium)

@@ -225,7 +225,7 @@ func (m *Machine) Installs() int {
 	return m.installs
 }
 
-// Boots returns what the firmware booted so far: "cd URL", "disk" or "nothing".
+// Boots returns what the firmware booted so far: "cd URL", "disk", "setup" or "nothing".
 func (m *Machine) Boots() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,6 +12,8 @@ type Quirks struct {
 	SessionTimeout time.Duration // an idle session ends after it; 0 means 30 minutes
 	NoBasicAuth    bool          // Basic authentication is refused
 
+	RootRedirect bool // the service root without a final slash answers 308 to the one with it
+
 	// ETags.
 
 	WeakETags         bool // ETags have the form W/"…"
@@ -36,6 +38,7 @@ type Quirks struct {
 	BootOnlyInSettings   bool   // a PATCH of the system's Boot is refused; its settings resource takes it
 	BootShownAfterReset  bool   // the system shows an override set in the settings only once the machine started
 	OverrideAsContinuous bool   // Enabled reads Continuous although Once was written; it works once
+	RestorationScreen    bool   // a PATCH that disables an override which is disabled already stops the next boot at a screen of the firmware
 	CDTarget             string // what the firmware calls its virtual CD drive; other CD-like targets boot nothing. Empty: every one works
 
 	// Virtual media.

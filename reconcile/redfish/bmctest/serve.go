@@ -132,6 +132,9 @@ func (f Fault) refusal() reply {
 // handle authenticates and routes a request.
 func (b *BMC) handle(r *http.Request, body []byte) reply {
 	path := r.URL.Path
+	if path == rootURI && b.redirectsRoot() {
+		return reply{status: http.StatusPermanentRedirect, header: http.Header{"Location": {rootURI + "/"}}}
+	}
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
 	}
@@ -169,6 +172,13 @@ func (b *BMC) handle(r *http.Request, body []byte) reply {
 		return b.write(r, rt, body, rt.post)
 	}
 	return methodNotAllowed()
+}
+
+// redirectsRoot reports the quirk RootRedirect.
+func (b *BMC) redirectsRoot() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.q.RootRedirect
 }
 
 func methodNotAllowed() reply {

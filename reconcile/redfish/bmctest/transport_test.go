@@ -123,6 +123,15 @@ func TestConcurrency(t *testing.T) {
 	})
 }
 
+func TestRootRedirect(t *testing.T) {
+	k := newBench(t, &BMC{Quirks: &Quirks{RootRedirect: true}}, nil)
+	status, h, _ := k.do("GET", rootURI, nil)
+	if status != 308 || h.Get("Location") != rootURI+"/" {
+		t.Errorf("%d to %q", status, h.Get("Location"))
+	}
+	k.get(rootURI + "/")
+}
+
 func TestRequestsOmitNothing(t *testing.T) {
 	k := newBench(t, &BMC{}, nil)
 	k.do("GET", rootURI+"/Systems?$expand=.", nil)

@@ -44,6 +44,6 @@ func addLenovo(b *BMC, kind string, o object) {
 func lenovoQuirks() Quirks {
 	return Quirks{
 		SessionLimit: 16, SessionTimeout: 300 * time.Second, NeedIfMatch: true, CheckIfMatch: true, PowerLag: 3 * time.Second,
-		MediaByPATCH: true, TagMax: 32, BMCResetDropsMedia: true,
+		MediaByPATCH: true, RestorationScreen: true, TagMax: 32, BMCResetDropsMedia: true,
 	}
 }

@@ -172,6 +172,28 @@ func TestEveryVendorInstalls(t *testing.T) {
 	}
 }
 
+// TestRestorationScreen holds that a Lenovo stops at a screen of its firmware
+// after an override was cleared that was not set, and only then.
+func TestRestorationScreen(t *testing.T) {
+	for name, set := range map[string]bool{"needless": false, "needed": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &Machine{Disk: &Disk{}}
+				o := newOperator(t, &BMC{Vendor: LenovoXCC, Machine: m}, nil)
+				if set {
+					o.bootOnce()
+				}
+				o.must("PATCH", o.s.systemURI(), object{"Boot": object{"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}})
+				o.reset("On", On)
+				time.Sleep(time.Hour)
+				if got := m.Stage() == StageOS; got != set {
+					t.Errorf("the OS runs: %v; %s", got, o.screen())
+				}
+			})
+		})
+	}
+}
+
 // TestVendorsRefuse holds the quirks by which a vendor refuses what others take.
 func TestVendorsRefuse(t *testing.T) {
 	once := func(keys ...string) object {
