@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metalcue/metalcue/reconcile/redfish"
+	"github.com/metalcue/metalcue/reconcile/redfish/bmctest"
 )
 
 // dumpDir holds answers of twelve real machines. They are third-party data with
@@ -176,5 +178,52 @@ func TestDumpsDoNotWrite(t *testing.T) {
 				t.Errorf("sent %s %s", r.method, r.path)
 			}
 		}
+	})
+}
+
+// TestReplayedDumps installs through replays of the real machines: what they
+// show is enough to know what to send where.
+func TestReplayedDumps(t *testing.T) {
+	eachDump(t, func(t *testing.T, d dump, w wantDump) {
+		if w.refused {
+			return
+		}
+		synctest.Test(t, func(t *testing.T) {
+			replay := &bmctest.Replay{FS: os.DirFS(d.dir)}
+			c := &redfish.Client{Address: "bmc.example", Transport: replay.Transport()}
+			sys, err := c.Observe(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range install(medium(sys)) {
+				if w.slots == "" && (strings.HasPrefix(s.name, "eject") || s.name == "insert") {
+					continue // remote media is off in this dump
+				}
+				if err := s.act(t.Context(), c); err != nil {
+					t.Fatalf("%s: %v", s.name, err)
+				}
+				now, err := c.Observe(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch s.name {
+				case "claim", "mark":
+					if now.Marker.Value != map[string]string{"claim": claim, "mark": done}[s.name] || now.Marker.Where == "" {
+						t.Errorf("after %s the marker is %+v", s.name, now.Marker)
+					}
+				case "insert":
+					if !now.Slots[0].Inserted || now.Slots[0].Image != medium(sys) {
+						t.Errorf("inserted %+v", now.Slots)
+					}
+				case "off", "on":
+					if strings.ToLower(string(now.Power)) != s.name {
+						t.Errorf("power %s", now.Power)
+					}
+				}
+				if now.Requests > 3 {
+					t.Errorf("after %s a look took %d requests", s.name, now.Requests)
+				}
+			}
+		})
 	})
 }
