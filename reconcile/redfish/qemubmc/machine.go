@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -187,7 +188,7 @@ func (m *Machine) run(ctx context.Context, c *cycle, next func() bmctest.Boot) e
 	for {
 		boot := next()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the power was cut, as it was meant to be
 		}
 		reset, err := m.runOnce(ctx, c, boot)
 		if err != nil || !reset {
@@ -222,8 +223,6 @@ func (m *Machine) runOnce(ctx context.Context, c *cycle, boot bmctest.Boot) (res
 		c.qemu = nil
 		m.mu.Unlock()
 	}()
-	stopped := context.AfterFunc(ctx, func() { _ = q.cmd.Process.Kill() }) // it may have gone
-	defer stopped()
 	if medium != "" {
 		if err := q.insert(medium); err != nil {
 			m.log().Warn("medium not readable", "url", medium, "error", err)
@@ -271,7 +270,7 @@ func (m *Machine) makeDisk() error {
 		return fmt.Errorf("creating disk: %w", err)
 	}
 	defer f.Close()
-	if size, err := f.Seek(0, 2); err != nil || size >= diskSize {
+	if size, err := f.Seek(0, io.SeekEnd); err != nil || size >= diskSize {
 		return err
 	}
 	if err := f.Truncate(diskSize); err != nil {

@@ -23,13 +23,13 @@ type socket struct {
 }
 
 // listen makes the socket in a folder with a short name: paths of sockets are limited to 107 bytes.
-func listen() (*socket, error) {
+func listen(ctx context.Context) (*socket, error) {
 	dir, err := os.MkdirTemp("", "qmp")
 	if err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, "s")
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		_ = os.RemoveAll(dir) // the first error says more
 		return nil, err

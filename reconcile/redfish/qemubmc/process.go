@@ -26,19 +26,19 @@ type process struct {
 	exited  chan struct{}
 }
 
-// start runs QEMU with its processor stopped and its CD drive empty.
+// start runs QEMU with its processor stopped and its CD drive empty. The end of ctx kills it.
 func (m *Machine) start(ctx context.Context, firmware Firmware, cd bool) (*process, error) {
 	args, err := m.arguments(firmware, cd)
 	if err != nil {
 		return nil, err
 	}
-	socket, err := listen()
+	socket, err := listen(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("making QEMU's monitor socket: %w", err)
 	}
 	defer socket.close()
 	args = append(args, "-chardev", "socket,id=monitor,path="+socket.path, "-mon", "chardev=monitor,mode=control")
-	p := &process{cmd: exec.Command("qemu-system-x86_64", args...), stderr: new(bytes.Buffer), exited: make(chan struct{})}
+	p := &process{cmd: exec.CommandContext(ctx, "qemu-system-x86_64", args...), stderr: new(bytes.Buffer), exited: make(chan struct{})}
 	p.cmd.Dir = m.Dir
 	p.cmd.Stdout = &m.console
 	p.cmd.Stderr = p.stderr
@@ -130,7 +130,7 @@ func (p *process) insert(url string) error {
 func (p *process) wait(ctx context.Context) (reset bool, err error) {
 	<-p.exited
 	if ctx.Err() != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // the power was cut, as it was meant to be
 	}
 	switch reason, err := p.monitor.shutdown(); {
 	case err != nil:
