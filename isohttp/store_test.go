@@ -1,14 +1,17 @@
 package isohttp
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -370,5 +373,50 @@ func TestContentRange(t *testing.T) {
 		if g := (got{first, total, ok}); g != want {
 			t.Errorf("%q: got %v, want %v", in, g, want)
 		}
+	}
+}
+
+// TestStoreOtherProcess: a process that gets an image keeps this one waiting,
+// and when it is killed in mid-download this one goes on where it was.
+func TestStoreOtherProcess(t *testing.T) {
+	data := randomBytes(rand.New(rand.NewPCG(1, 4)), 1_000_000)
+	if dir := os.Getenv("ISOHTTP_STORE_DIR"); dir != "" {
+		o := &origin{data: data, etag: `"a"`, cuts: []int{500_000}, stalls: true}
+		s := &Store{Dir: dir, HTTP: o.client(), Stall: time.Hour, OnProgress: func(p ImageProgress) {
+			fmt.Println("downloading")
+		}}
+		_, err := s.Get(t.Context(), imageURL, digestOf(data))
+		t.Fatal("survived: ", err)
+	}
+	dir := t.TempDir()
+	other := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStoreOtherProcess$")
+	other.Env = append(os.Environ(), "ISOHTTP_STORE_DIR="+dir)
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "downloading\n" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	o := &origin{data: data, etag: `"a"`}
+	s := &Store{Dir: dir, HTTP: o.client()}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := s.Get(ctx, imageURL, digestOf(data)); !errors.Is(err, context.DeadlineExceeded) || len(o.requests) > 0 {
+		t.Errorf("did not wait: %v, %q", err, o.requests)
+	}
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	other.Wait()
+	if _, err := s.Get(t.Context(), imageURL, digestOf(data)); err != nil {
+		t.Error(err)
+	}
+	if len(o.requests) != 1 || !strings.HasPrefix(o.requests[0], "bytes=") {
+		t.Errorf("requests: %q, want one that goes on", o.requests)
 	}
 }
