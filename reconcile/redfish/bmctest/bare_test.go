@@ -126,3 +126,33 @@ func TestLargeMedium(t *testing.T) {
 		}
 	})
 }
+
+// TestSystemUse decodes Rock Ridge names that continue elsewhere.
+func TestSystemUse(t *testing.T) {
+	both := func(n byte) string { return string([]byte{n, 0, 0, 0, 0, 0, 0, n}) }
+	image := make([]byte, 2*isoSector)
+	copy(image[isoSector+8:], "NM\x0a\x01\x00-more")
+	b := &bareReader{r: bytes.NewReader(image), size: int64(len(image)), rockRidge: true}
+	tests := []struct {
+		name, entries, want string
+		hidden              bool
+		err                 string
+	}{
+		{"one entry", "RR\x05\x01\x89NM\x08\x01\x00abc", "abc", false, ""},
+		{"two entries", "NM\x08\x01\x01abcNM\x08\x01\x00def", "abcdef", false, ""},
+		{"continued", "NM\x08\x01\x01abcCE\x1c\x01" + both(1) + both(8) + both(10), "abc-more", false, ""},
+		{"moved", "RE\x04\x01NM\x06\x01\x00x", "x", true, ""},
+		{"none", "", "", false, ""},
+		{"stopped", "ST\x04\x01NM\x06\x01\x00x", "", false, ""},
+		{"length of zero", "NM\x00\x01\x00x", "", false, ""},
+		{"CE too short", "CE\x05\x01\x00", "", false, "damaged"},
+		{"CE outside", "CE\x1c\x01" + both(200) + both(0) + both(10), "", false, "continuation area"},
+		{"endless", strings.Repeat("XX\x04\x01", 100), "", false, "without an end"},
+	}
+	for _, tt := range tests {
+		name, hidden, err := b.systemUse([]byte(tt.entries))
+		if name != tt.want || hidden != tt.hidden || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: %q %v %v, want %q %v %s", tt.name, name, hidden, err, tt.want, tt.hidden, tt.err)
+		}
+	}
+}

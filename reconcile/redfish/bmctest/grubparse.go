@@ -164,11 +164,11 @@ func (p *grubParser) command() (words []word, open, end bool) {
 		case c == '\n' || c == ';' || c == '&' || c == '|':
 			p.next()
 			return words, false, false
-		case c == '#' && len(words) == 0:
-			for ok && c != '\n' {
-				c, ok = p.next()
+		case c == '#':
+			for p.pos < len(p.text) && p.text[p.pos] != '\n' {
+				p.pos++
 			}
-			return words, false, !ok
+			continue
 		case c == '{':
 			p.next()
 			return words, true, false

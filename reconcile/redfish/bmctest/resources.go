@@ -129,7 +129,7 @@ func (b *BMC) systemBody() object {
 	if s.resetInline {
 		reset["ResetType@Redfish.AllowableValues"] = s.resets
 	}
-	links := object{"ManagedBy": []any{ref(s.managerURI())}, "Chassis": []any{ref(rootURI + "/Chassis/" + s.linkedChassis())}}
+	links := object{"ManagedBy": []any{ref(s.managerURI())}, "Chassis": []any{ref(rootURI + "/Chassis/" + s.chassis[0].id)}}
 	o := object{
 		"@odata.id": uri, "@odata.type": "#ComputerSystem." + s.systemType + ".ComputerSystem", "Id": s.system, "Name": "System",
 		"SystemType": "Physical", "Manufacturer": s.manufacturer, "Model": b.Model, "SerialNumber": b.Serial, "SKU": b.SKU, "UUID": b.UUID,
@@ -193,7 +193,7 @@ func (b *BMC) managerBody() object {
 		"ManagerType": "BMC", "Model": s.managerModel, "FirmwareVersion": s.firmware, "UUID": b.UUID, "PowerState": "On",
 		"Links": object{
 			"ManagerForServers": []any{ref(s.systemURI())},
-			"ManagerForChassis": []any{ref(rootURI + "/Chassis/" + s.linkedChassis())},
+			"ManagerForChassis": []any{ref(rootURI + "/Chassis/" + s.chassis[0].id)},
 		},
 		"Actions": object{"#Manager.Reset": object{"target": uri + "/Actions/Manager.Reset", "ResetType@Redfish.AllowableValues": []string{"GracefulRestart"}}},
 	}

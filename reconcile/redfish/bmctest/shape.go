@@ -12,7 +12,6 @@ type shape struct {
 	system, manager, managerModel      string
 	firmware                           string
 	chassis                            []chassisShape
-	chassisLink                        string // the chassis that the system links to, if not the first
 	systemTag                          bool   // the system has an AssetTag
 	chassisTagNull                     bool   // an empty chassis tag is null
 	mode                               string // BootSourceOverrideMode at first; empty: there is none
@@ -64,14 +63,6 @@ func (s *slotShape) mediaTypes(uri string) []string {
 func (s shape) systemURI() string   { return rootURI + "/Systems/" + s.system }
 func (s shape) managerURI() string  { return rootURI + "/Managers/" + s.manager }
 func (s shape) settingsURI() string { return s.systemURI() + "/" + s.settings }
-
-// linkedChassis is the chassis in the system's Links.
-func (s shape) linkedChassis() string {
-	if s.chassisLink != "" {
-		return s.chassisLink
-	}
-	return s.chassis[0].id
-}
 
 // message is the vendor's own identifier of a message, or the standard's.
 func (s shape) message(id string) string {
