@@ -21,7 +21,7 @@ import (
 // These tests hold patched images of foreign tools against foreign readers. They need xorriso, genisoimage, isolinux,
 // mtools, dosfstools, gdisk, p7zip and bsdtar, and fail without them.
 
-// layout is a way to master an image from a tree, as distributions do (reference of layouts: see README).
+// layout is a way to master an image from a tree, as a distribution does.
 type layout struct {
 	tool string
 	args []string
