@@ -53,38 +53,35 @@ type rawCheck struct {
 	Timeout string
 }
 
-type rawHost struct {
-	OS, Role   string
-	Generation int
-	Protect    bool
-	Vars       map[string]any
-	Labels     map[string]string
-	Serial     string
-	BMC        rawBMC
-}
-
+// A rawBMC is a BMC before what a host says has been laid over what the policy
+// says.
 type rawBMC struct {
-	Address, Credentials, System, Profile string
-	TLS                                   any
+	BMC
+	TLS any
 }
 
 type rawPolicy struct {
 	ReinstallOn                       ReinstallOn
 	Guard                             Guard
 	Attempts, Parallel, FailureBudget int
-	BMC                               rawBMC
-	NetBox                            NetBoxPolicy
-	Freeze                            []rawFreeze
+	BMC                               struct {
+		Credentials, Profile string
+		TLS                  any
+	}
+	NetBox NetBoxPolicy
+	Freeze []rawFreeze
 }
 
 type rawFreeze struct{ From, Until, Reason string }
 
-// decoder turns CUE values that hold to the definitions into Go values.
+// A decoder turns CUE values that hold to the definitions into Go values.
 type decoder struct {
 	fsys       fs.FS  // the repository
 	dir        string // the fleet's folder in it
 	index      *index
+	shape      *shape // of the fleet
 	violations []Violation
+	said       map[Position]bool // where unknown fields have been found already
 }
 
 func (d *decoder) fail(path []string, format string, args ...any) {
@@ -101,7 +98,7 @@ func (d *decoder) decode(v cue.Value, into any, path ...string) bool {
 
 func (d *decoder) image(name string, v cue.Value) *Image {
 	var raw rawImage
-	if !d.decode(v, &raw, "images", name) {
+	if !d.strictly(v, "images", name) || !d.decode(v, &raw, "images", name) {
 		return nil
 	}
 	d.url(raw.URL, "images", name, "url")
@@ -115,7 +112,7 @@ func (d *decoder) image(name string, v cue.Value) *Image {
 
 func (d *decoder) role(name string, v cue.Value) *Role {
 	var raw rawRole
-	if !d.decode(v, &raw, "roles", name) {
+	if !d.strictly(v, "roles", name) || !d.decode(v, &raw, "roles", name) {
 		return nil
 	}
 	d.file(raw.Answer.Template, "roles", name, "answer", "template")
@@ -153,72 +150,6 @@ func (d *decoder) check(raw rawCheck, path ...string) Check {
 	}
 	c.Timeout = d.duration(raw.Timeout, append(path, "timeout")...)
 	return c
-}
-
-func (d *decoder) host(name string, v cue.Value, policy rawBMC) *Host {
-	var raw rawHost
-	if !d.decode(v, &raw, "hosts", name) {
-		return nil
-	}
-	h := &Host{
-		Name: name, OS: raw.OS, Role: raw.Role, Generation: raw.Generation, Protect: raw.Protect,
-		Vars: d.vars(raw.Vars, "hosts", name, "vars"), Labels: raw.Labels, Serial: raw.Serial,
-		BMC: d.bmc(raw.BMC, policy, name),
-		Pos: d.index.position("hosts", name),
-	}
-	h.Fields = d.hostFields(name)
-	return h
-}
-
-// hostFields returns the positions of the host's fields that are set.
-func (d *decoder) hostFields(name string) map[string]Position {
-	fields := map[string]Position{}
-	for _, f := range [...][]string{
-		{"os"}, {"role"}, {"generation"}, {"protect"}, {"vars"}, {"labels"}, {"serial"}, {"bmc"},
-		{"bmc", "address"}, {"bmc", "credentials"}, {"bmc", "tls"}, {"bmc", "system"}, {"bmc", "profile"},
-	} {
-		if pos, found := d.index.find(append([]string{"hosts", name}, f...)...); found {
-			key := f[0]
-			if len(f) > 1 {
-				key += "." + f[1]
-			}
-			fields[key] = positionOf(pos)
-		}
-	}
-	return fields
-}
-
-// bmc lays what a host says over what the policy says.
-func (d *decoder) bmc(host, policy rawBMC, name string) BMC {
-	b := BMC{
-		Address: host.Address, Credentials: or(host.Credentials, policy.Credentials, "default"),
-		System: host.System, Profile: or(host.Profile, policy.Profile),
-	}
-	tls := host.TLS
-	if tls == nil {
-		tls = policy.TLS
-	}
-	switch tls := tls.(type) {
-	case string:
-		b.TLS.Mode = tls
-	case map[string]any:
-		b.TLS.SHA256, _ = tls["sha256"].(string)
-		b.TLS.CA, _ = tls["ca"].(string)
-		b.TLS.Mode = "verify"
-		if b.TLS.CA != "" {
-			at := []string{"hosts", name, "bmc", "tls", "ca"}
-			if host.TLS == nil {
-				at = []string{"policy", "bmc", "tls", "ca"}
-			}
-			d.file(b.TLS.CA, at...)
-		}
-		if b.TLS.SHA256 != "" {
-			b.TLS.Mode = "pin"
-		}
-	default:
-		b.TLS.Mode = "verify"
-	}
-	return b
 }
 
 func or(values ...string) string {

@@ -45,12 +45,14 @@ func (w *workspace) evaluate(fsys fs.FS, root, dir string) (*part, []Violation) 
 	definitions := v.Context().BuildInstance(imported)
 	e := &evaluation{
 		part:    part{dir: dir, declared: map[string][]string{}, last: map[string]Position{}},
-		decoder: decoder{fsys: fsys, dir: root, index: index},
-		shape:   fleetShape(definitions),
+		decoder: decoder{fsys: fsys, dir: root, index: index, shape: fleetShape(definitions), said: map[Position]bool{}},
 		first:   Position{File: positionOf(inst.Files[0].Pos()).File},
 	}
 	e.violations = unknown(inst.Files, e.shape)
-	e.explainer = newExplainer(e, strings.TrimPrefix(imported.Dir, "/"), definitions)
+	for _, v := range e.violations {
+		e.said[v.Pos] = true
+	}
+	e.words = newExplainer(&e.decoder, strings.TrimPrefix(imported.Dir, "/"), definitions)
 	e.decodeAll(v)
 	return &e.part, e.violations
 }
@@ -75,8 +77,7 @@ func imported(inst *build.Instance, path string) *build.Instance {
 type evaluation struct {
 	part
 	decoder
-	*explainer
-	shape *shape   // of the fleet
+	words *explainer
 	first Position // of the first file
 }
 
@@ -84,7 +85,7 @@ type evaluation struct {
 // and host stands by itself, so that one that is wrong hides no other.
 func (e *evaluation) decodeAll(v cue.Value) {
 	if err := v.Err(); err != nil && !v.LookupPath(cue.ParsePath("policy")).Exists() {
-		e.violations = append(e.violations, e.explain(err)...)
+		e.violations = append(e.violations, e.words.explain(err)...)
 		return
 	}
 	policy := v.LookupPath(cue.ParsePath("policy"))
@@ -92,14 +93,21 @@ func (e *evaluation) decodeAll(v cue.Value) {
 		e.violations = append(e.violations, Violation{Pos: e.first, Msg: notEmbedded})
 		return
 	}
+	for _, field := range children(v, nil) {
+		path := pathOf(field)
+		if _, known := e.shape.field(path[0]); !known {
+			e.unknown(field, path)
+		}
+	}
 	var raw rawPolicy
-	if e.sound(policy) && e.decoder.decode(policy, &raw, "policy") {
+	if e.sound(policy) && e.strictly(policy, "policy") && e.decoder.decode(policy, &raw, "policy") {
 		e.policy = e.policyOf(raw)
 	}
-	e.last["policy"] = e.decoder.index.last("policy")
+	bmc := rawBMC{BMC: BMC{Credentials: raw.BMC.Credentials, Profile: raw.BMC.Profile}, TLS: raw.BMC.TLS}
+	e.last["policy"] = e.index.last("policy")
 	e.images = decodeEach(e, v, "images", e.image)
 	e.roles = decodeEach(e, v, "roles", e.role)
-	e.hosts = decodeEach(e, v, "hosts", func(name string, v cue.Value) *Host { return e.host(name, v, raw.BMC) })
+	e.hosts = decodeEach(e, v, "hosts", func(name string, v cue.Value) *Host { return e.host(name, v, bmc) })
 }
 
 // decodeEach decodes the fields of one field of the fleet that are sound.
@@ -108,13 +116,13 @@ func decodeEach[T any](e *evaluation, v cue.Value, kind string, decode func(stri
 	v = v.LookupPath(cue.MakePath(cue.Str(kind)))
 	fields, err := v.Fields()
 	if err != nil {
-		e.violations = append(e.violations, e.explain(err)...)
+		e.violations = append(e.violations, e.words.explain(err)...)
 		return all
 	}
 	for fields.Next() {
 		name := fields.Selector().Unquoted()
 		e.declared[kind] = append(e.declared[kind], name)
-		e.last[kind+"."+name] = e.decoder.index.last(kind, name)
+		e.last[kind+"."+name] = e.index.last(kind, name)
 		if !e.sound(fields.Value()) {
 			continue
 		}
@@ -128,10 +136,19 @@ func decodeEach[T any](e *evaluation, v cue.Value, kind string, decode func(stri
 // sound reports whether a value is complete and right, and explains where it
 // is not.
 func (e *evaluation) sound(v cue.Value) bool {
-	if v.Validate(cue.Concrete(true)) == nil {
+	err := v.Validate(cue.Concrete(true))
+	if err == nil {
 		return true
 	}
-	e.violations = append(e.violations, e.faults(v)...)
+	e.strictly(v, pathOf(v)...)
+	for _, v := range e.violations {
+		e.said[v.Pos] = true
+	}
+	found := e.faults(v)
+	if len(found)+len(e.violations) == 0 { // what is wrong must not go unsaid
+		found = violationsOf(err, positionOf(v.Pos())) // in CUE's own words
+	}
+	e.violations = append(e.violations, found...)
 	return false
 }
 
@@ -140,12 +157,12 @@ func (e *evaluation) sound(v cue.Value) bool {
 // wrong.
 func (e *evaluation) faults(v cue.Value) []Violation {
 	var found []Violation
-	for _, child := range children(v, e.shapeAt(v)) {
+	for _, child := range children(v, e.shapeOf(v)) {
 		if child.Validate(cue.Concrete(true)) != nil {
 			found = append(found, e.faults(child)...)
 		}
 	}
-	return append(found, e.explain(v.Validate(cue.Concrete(true), cue.All()))...)
+	return append(found, e.words.explain(v.Validate(cue.Concrete(true), cue.All()))...)
 }
 
 // children returns the fields or elements of a value, also of one with errors.
@@ -160,9 +177,7 @@ func children(v cue.Value, s *shape) []cue.Value {
 	seen := map[string]bool{}
 	if fields, err := v.Fields(); err == nil {
 		for fields.Next() {
-			if label := fields.Selector(); label.LabelType() == cue.StringLabel {
-				seen[label.Unquoted()] = true
-			}
+			seen[labelName(fields.Selector())] = true
 			all = append(all, fields.Value())
 		}
 	}
@@ -177,23 +192,23 @@ func children(v cue.Value, s *shape) []cue.Value {
 	return all
 }
 
-// shapeAt returns the shape that a value is to have, or nil.
-func (e *evaluation) shapeAt(v cue.Value) *shape {
-	s := e.shape
-	for _, selector := range v.Path().Selectors() {
-		if s == nil {
-			return nil
-		}
-		switch selector.LabelType() {
-		case cue.IndexLabel:
-			s = s.each
-		case cue.StringLabel:
-			s, _ = s.field(selector.Unquoted())
-		default:
-			return nil
-		}
+// labelName returns a label without quotes, or an index as a number.
+func labelName(s cue.Selector) string {
+	if s.LabelType() == cue.StringLabel {
+		return s.Unquoted()
 	}
-	return s
+	return s.String()
+}
+
+// shapeOf returns the shape that a value is to have, or nil.
+func (e *evaluation) shapeOf(v cue.Value) *shape { return e.shape.at(pathOf(v)) }
+
+func pathOf(v cue.Value) []string {
+	var path []string
+	for _, selector := range v.Path().Selectors() {
+		path = append(path, labelName(selector))
+	}
+	return path
 }
 
 // sites returns the folder of the fleet and those below it that hold files of
@@ -212,6 +227,9 @@ func sites(fsys fs.FS, dir string) ([]string, error) {
 		}
 		if base := path.Base(name); name != dir && (base == "cue.mod" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
 			return fs.SkipDir
+		}
+		if _, err := fs.Stat(fsys, path.Join(name, moduleFile)); err == nil && name != dir {
+			return fs.SkipDir // a module of its own
 		}
 		names, err := packages(fsys, name)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 type explainer struct {
 	index *index
 	shape *shape
-	known map[Position]bool // where unknown fields have been found already
+	said  map[Position]bool // where unknown fields have been found already
 	// dir is the folder of the definitions: a position in it is of no use to a
 	// person whose fleet is wrong.
 	dir   string
@@ -29,12 +29,9 @@ type explainer struct {
 type form struct{ syntax, words string }
 
 // newExplainer returns an explainer that knows the forms among the
-// definitions, and what e has found so far.
-func newExplainer(e *evaluation, dir string, definitions cue.Value) *explainer {
-	x := &explainer{index: e.decoder.index, shape: e.shape, dir: dir, known: map[Position]bool{}}
-	for _, v := range e.violations {
-		x.known[v.Pos] = true
-	}
+// definitions, and the unknown fields that have been found.
+func newExplainer(d *decoder, dir string, definitions cue.Value) *explainer {
+	x := &explainer{index: d.index, shape: d.shape, said: d.said, dir: dir}
 	fields, err := definitions.Fields(cue.Definitions(true))
 	for err == nil && fields.Next() {
 		v := fields.Value()
@@ -115,7 +112,7 @@ func (x *explainer) sentence(path []string, errs []errors.Error) (string, Positi
 			pos = here[0]
 		}
 		switch {
-		case strings.Contains(verb, "empty disjunction"), strings.Contains(e.Error(), "satisfy matchN"):
+		case strings.Contains(verb, "empty disjunction"), strings.Contains(e.Error(), "satisfy matchN"), strings.HasPrefix(verb, "explicit error"):
 		case isNotAllowed(e):
 			return x.notAllowed(path, pos), pos
 		case strings.HasPrefix(verb, "incomplete value"), strings.HasPrefix(verb, "field is required"):
@@ -141,18 +138,14 @@ func (x *explainer) sentence(path []string, errs []errors.Error) (string, Positi
 // notAllowed says why a field may not be there, or nothing where that has been
 // said.
 func (x *explainer) notAllowed(path []string, pos Position) string {
-	if x.known[pos] {
+	if x.said[pos] {
 		return ""
 	}
-	s, known := x.shape, true
-	for _, name := range path {
-		if s == nil || !known {
-			break
+	last := len(path) - 1
+	if s := x.shape.at(path[:last]); s != nil {
+		if _, known := s.field(path[last]); !known {
+			return unknownField(path[last], s, last == 0)
 		}
-		s, known = s.field(name)
-	}
-	if !known {
-		return "unknown field"
 	}
 	return closedOff
 }
@@ -218,13 +211,15 @@ func (x *explainer) words(expr string) string {
 	}
 	switch {
 	case strings.HasPrefix(expr, "{"):
-		return requiredField.ReplaceAllString(expr, "$1: …")
+		return requiredField.ReplaceAllString(excludedField.ReplaceAllString(expr, ""), "$1: …")
 	case strings.HasPrefix(expr, ">="):
 		return "at least " + expr[2:]
 	case strings.HasPrefix(expr, "<="):
 		return "at most " + expr[2:]
 	case expr == `!=""`:
 		return "some text"
+	case expr == "time.Time":
+		return `a moment such as "2026-12-20T00:00:00Z", with its zone`
 	case expr == "int":
 		return "a whole number"
 	case expr == "string":
@@ -267,8 +262,12 @@ func btoi(b bool) int {
 	return 0
 }
 
-// requiredField is a field of a struct as CUE prints it in an error.
-var requiredField = regexp.MustCompile(`(\w+)[!?]?:[^,}]+`)
+// Fields of a struct as CUE prints them in an error: one that is wanted, and
+// one that must not be there.
+var (
+	requiredField = regexp.MustCompile(`(\w+)!?:[^,}]+`)
+	excludedField = regexp.MustCompile(`,?\w+\?:_\|_`)
+)
 
 func literal(s string) bool {
 	if s == "true" || s == "false" || strings.HasPrefix(s, `["`) {

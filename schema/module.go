@@ -15,8 +15,11 @@ import (
 	"cuelang.org/go/mod/module"
 )
 
-//go:embed *.cue
+//go:embed fleet.cue forms.cue
 var definitions embed.FS
+
+// strictFile makes "cue vet" as strict as [Load] is by itself.
+const strictFile = "strict.cue"
 
 const (
 	modulePath = "github.com/metalcue/metalcue"
@@ -65,10 +68,14 @@ func newWorkspace(fsys fs.FS, dir string) (*workspace, error) {
 		return nil, newError(violationsOf(err, Position{File: name}))
 	}
 	if mod.ModulePath() == modulePath {
-		return &workspace{fsys: fsys, root: root}, nil
+		over.files[path.Join(root, "schema", strictFile)] = "package schema\n"
+		return &workspace{fsys: over, root: root}, nil
 	}
 	over.files[path.Join(root, "cue.mod/local-module.cue")] = localModule
 	over.files[path.Join(definitionsRoot, moduleFile)] = definitionsModule
+	for _, kind := range [...]string{"pkg", "usr", "gen"} {
+		over.hidden = append(over.hidden, path.Join(root, "cue.mod", kind, importPath))
+	}
 	over.mount, over.mounted = path.Join(definitionsRoot, "schema"), definitions
 	return &workspace{fsys: over, root: root}, nil
 }
@@ -110,11 +117,12 @@ func (r noRegistry) ModuleVersions(_ context.Context, m string) ([]string, error
 	return nil, nil
 }
 
-// An overlay is a file system with some files and one folder laid over it.
-// They are found by name; listing their parents does not show them.
+// An overlay is a file system with some files and one folder laid over it, and
+// some folders left out. What is laid over is found by name; listing their parents does not show them.
 type overlay struct {
 	base    fs.FS
 	files   map[string]string // content by path
+	hidden  []string          // folders of base that are not seen
 	mount   string            // where mounted is
 	mounted fs.FS
 }
@@ -124,20 +132,28 @@ func (o overlay) Open(name string) (fs.File, error) {
 	if content, ok := o.files[name]; ok {
 		return &memFile{Reader: strings.NewReader(content), name: path.Base(name), mode: 0o444}, nil
 	}
-	switch name {
-	case o.mount:
-		return o.mounted.Open(".")
-	case path.Dir(o.mount):
-		return &memFile{Reader: strings.NewReader(""), name: path.Base(name), mode: fs.ModeDir | 0o555}, nil
+	if o.mounted != nil {
+		if name == path.Dir(o.mount) {
+			return openFolder(name), nil
+		}
+		if rest, ok := strings.CutPrefix(name+"/", o.mount+"/"); ok {
+			return o.mounted.Open(path.Clean(rest))
+		}
 	}
-	if rest, ok := strings.CutPrefix(name, o.mount+"/"); ok {
-		return o.mounted.Open(rest)
+	for _, dir := range o.hidden {
+		if name == dir || strings.HasPrefix(name, dir+"/") {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
 	}
 	f, err := o.base.Open(name)
 	if errors.Is(err, fs.ErrNotExist) && o.holds(name) {
-		return &memFile{Reader: strings.NewReader(""), name: path.Base(name), mode: fs.ModeDir | 0o555}, nil
+		return openFolder(name), nil
 	}
 	return f, err
+}
+
+func openFolder(name string) fs.File {
+	return &memFile{Reader: strings.NewReader(""), name: path.Base(name), mode: fs.ModeDir | 0o555}
 }
 
 // holds reports whether a laid-over file is in the folder. The loader takes a

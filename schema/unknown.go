@@ -161,6 +161,50 @@ func (w *fieldWalker) expr(e ast.Expr, s *shape, path []string) {
 	}
 }
 
+// strictly reports whether a value has only fields that the definitions have.
+// Those that come from elsewhere, by reference, are not in the syntax.
+func (d *decoder) strictly(v cue.Value, path ...string) bool {
+	return d.strict(v, d.shape.at(path), path)
+}
+
+func (d *decoder) strict(v cue.Value, s *shape, path []string) bool {
+	ok := true
+	for _, child := range children(v, nil) {
+		labels := child.Path().Selectors()
+		name := labelName(labels[len(labels)-1])
+		at := append(path[:len(path):len(path)], name)
+		if c, known := s.field(name); !known {
+			d.unknown(child, at)
+			ok = false
+		} else if c != nil && !d.strict(child, c, at) {
+			ok = false
+		}
+	}
+	return ok
+}
+
+// unknown reports a field that there is not, unless that has been done.
+func (d *decoder) unknown(v cue.Value, path []string) {
+	pos := positionOf(v.Pos())
+	if !pos.IsValid() {
+		pos = d.index.position(path...)
+	}
+	if s := d.shape.at(path[:len(path)-1]); s != nil && !d.said[pos] {
+		d.violations = append(d.violations, violation(pos, path, "%s", unknownField(path[len(path)-1], s, len(path) == 1)))
+	}
+}
+
+// at returns the shape that a path leads to, or nil.
+func (s *shape) at(path []string) *shape {
+	for _, name := range path {
+		if s == nil {
+			return nil
+		}
+		s, _ = s.field(name)
+	}
+	return s
+}
+
 func unknownField(name string, s *shape, top bool) string {
 	names := s.names()
 	if best := nearest(name, names); best != "" {
