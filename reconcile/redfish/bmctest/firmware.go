@@ -124,8 +124,5 @@ func (m *Machine) bootCD(ctx context.Context, b Boot) (end outcome) {
 		m.printf("firmware: cd: %v", err)
 		return fallback
 	}
-	if !m.enter(ctx, StageInstaller) {
-		return stays
-	}
 	return m.install(ctx, cd, entry)
 }

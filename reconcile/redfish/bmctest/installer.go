@@ -17,7 +17,7 @@ type installer struct {
 	pace  time.Duration // time left for what is still to be read
 	bytes int64         // still to be read
 	read  int64
-	half  int64 // trouble starts when this little is left
+	half  int64 // trouble starts when this little is left; -1: not now
 	fate  outcome
 	upset bool // the trouble has happened
 }
@@ -59,11 +59,15 @@ func (in *installer) run(e *entry) (outcome, error) {
 	if err := in.bootKernel(e); err != nil {
 		return stays, err
 	}
+	if !in.m.enter(in.ctx, StageInstaller) {
+		return stays, in.ctx.Err()
+	}
 	j, err := in.prepare(e.args)
 	if err != nil {
 		return stays, err
 	}
-	in.schedule(append([]file{j.stage2}, j.payload...))
+	in.schedule(append([]file{j.stage2}, j.payload...), in.m.InstallTime-in.m.InstallTime/kernelShare)
+	in.half = in.bytes / 2
 	if err := in.readAll([]file{j.stage2}); err != nil {
 		return stays, err
 	}
@@ -93,6 +97,7 @@ func (in *installer) bootKernel(e *entry) error {
 	if err != nil {
 		return fmt.Errorf("loading the kernel: %w", err)
 	}
+	in.schedule(early, in.m.InstallTime/kernelShare)
 	return in.readAll(early)
 }
 
@@ -161,13 +166,16 @@ func files(root file, names []string) ([]file, error) {
 	return list, nil
 }
 
-// schedule spreads the installation's time over the files still to be read.
-func (in *installer) schedule(files []file) {
-	in.pace = in.m.InstallTime
+// kernelShare is the part of the installation's time, one in so many, in which
+// the boot loader reads the kernel.
+const kernelShare = 10
+
+// schedule spreads a time over the files to be read in it.
+func (in *installer) schedule(files []file, d time.Duration) {
+	in.pace, in.bytes, in.half = d, 0, -1
 	for _, f := range files {
 		in.bytes += f.size
 	}
-	in.half = in.bytes / 2
 }
 
 // readAll reads files from the first byte to the last, in chunks.

@@ -70,8 +70,9 @@ type Machine struct {
 	// PostTime passes from power-on until firmware boots, BootTime until the
 	// OS on the disk runs, ShutdownTime until it has shut down in an orderly way.
 	PostTime, BootTime, ShutdownTime time.Duration
-	// InstallTime passes from the start of the kernel to the end of the
-	// installation; reads of the medium are spread over it.
+	// InstallTime passes from when the kernel is loaded to the end of the
+	// installation; reads of the medium are spread over it, a tenth of it for
+	// the kernel and the rest for the installer and its packages.
 	InstallTime time.Duration
 	// Disk is what the disk bears at first; nil means that it is empty.
 	Disk *Disk

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"syscall"
 )
 
@@ -64,7 +63,6 @@ func recoverAbort(v any) bool {
 
 // answer is the http.ResponseWriter of handlerTransport.
 type answer struct {
-	mu      sync.Mutex
 	header  http.Header
 	status  int
 	wrote   bool
