@@ -7,6 +7,9 @@ import (
 	"io/fs"
 )
 
+// maxMenu is the length up to which a file is taken for a boot menu.
+const maxMenu = 1 << 20
+
 // A Patch is a range of the image with its new content.
 type Patch struct {
 	Off  int64
@@ -67,11 +70,14 @@ func (e *Edit) replace(name string, data []byte) error {
 	if e.f.bits == 32 {
 		first |= uint32(le.Uint16(raw[20:])&0x0FFF) << 16
 	}
+	if size > maxMenu {
+		return fmt.Errorf("it has %d bytes: no boot menu", size)
+	}
 	if int64(len(data)) <= size {
 		data = append(bytes.Clone(data), bytes.Repeat([]byte("\n"), int(size)-len(data))...)
 	}
-	if int64(len(data)) > 0xFFFFFFFF {
-		return fmt.Errorf("%d bytes are more than a file can hold", len(data))
+	if len(data) > maxMenu {
+		return fmt.Errorf("%d bytes are too many for a boot menu", len(data))
 	}
 	ext, err := e.room(x.off, first, int64(len(data)))
 	if err != nil {
