@@ -227,8 +227,11 @@ func conform(t *testing.T, v bmctest.Vendor, session bool) {
 		t.Errorf("marker shows as %q, want %q", got, done)
 	}
 	warm, err := r.client.Observe(ctx)
-	if err != nil || warm.Requests > 3 {
-		t.Errorf("a warm look took %d requests (%v), want at most 3", warm.Requests, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if warm.Requests > 3 {
+		t.Errorf("a warm look took %d requests, want at most 3", warm.Requests)
 	}
 	for _, s := range install(url) {
 		switch s.name {

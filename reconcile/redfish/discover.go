@@ -47,10 +47,25 @@ func (c *Client) profile() *profile {
 	return profileByName(generic)
 }
 
-// discover walks from the service root to everything that is needed later:
-// about 7 requests on most BMCs, 20 on Lenovo with its many slots.
+// discover finds everything out anew, or leaves Locations empty: half of it
+// would be taken for all of it by the next call.
 func (c *Client) discover(ctx context.Context) (*view, error) {
+	used := c.Locations.Used
 	c.forget()
+	v, err := c.walk(ctx)
+	if err != nil {
+		c.forget()
+		return nil, err
+	}
+	if slices.Contains(c.Locations.Slots, used) {
+		c.Locations.Used = used
+	}
+	return v, nil
+}
+
+// walk goes from the service root to everything that is needed later: about 7
+// requests on most BMCs, 20 on Lenovo with its many slots.
+func (c *Client) walk(ctx context.Context) (*view, error) {
 	var root rootResource
 	if _, err := c.get(ctx, serviceRoot, &root); err != nil {
 		if status(err) == http.StatusNotFound {
@@ -69,11 +84,29 @@ func (c *Client) discover(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the manager: %w", err)
 	}
+	c.recognise(&root, sys, managers)
+	v := &view{system: sys}
+	if err := c.findSettings(ctx, v); err != nil {
+		return nil, fmt.Errorf("finding the settings: %w", err)
+	}
+	if err := c.findChassis(ctx, string(root.Chassis), v); err != nil {
+		return nil, fmt.Errorf("finding the chassis: %w", err)
+	}
+	if c.profile().tier != TierRefused {
+		if v.slots, err = c.findSlots(ctx); err != nil {
+			return nil, fmt.Errorf("finding virtual media: %w", err)
+		}
+	}
+	return v, nil
+}
+
+// recognise notes what kind of BMC it is and where its media are.
+func (c *Client) recognise(root *rootResource, sys *systemResource, managers []managerResource) {
 	l := c.Locations
 	l.Vendor, l.Product = root.Vendor.trim(), root.Product.trim()
 	l.System, l.UUID = sys.URI, identity(sys.UUID)
 	l.Manufacturer, l.Model = sys.Manufacturer.trim(), sys.Model.trim()
-	s := signs{root: &root, system: sys}
+	s := signs{root: root, system: sys}
 	if len(managers) > 0 {
 		s.manager = &managers[0]
 		l.Firmware, l.ManagerModel = s.manager.FirmwareVersion.trim(), s.manager.Model.trim()
@@ -86,25 +119,12 @@ func (c *Client) discover(ctx context.Context) (*view, error) {
 	if p.vendor != "" {
 		l.Vendor = p.vendor
 	}
-	v := &view{system: sys}
-	if err := c.findSettings(ctx, v); err != nil {
-		return nil, fmt.Errorf("finding the settings: %w", err)
-	}
-	if err := c.findChassis(ctx, string(root.Chassis), v); err != nil {
-		return nil, fmt.Errorf("finding the chassis: %w", err)
-	}
 	for i := range managers {
 		if l.EnableMedia == "" {
 			l.EnableMedia = managers[i].Actions.Oem.enableMedia
 		}
 	}
 	l.Media = mediaCollections(sys, managers)
-	if p.tier != TierRefused {
-		if v.slots, err = c.findSlots(ctx); err != nil {
-			return nil, fmt.Errorf("finding virtual media: %w", err)
-		}
-	}
-	return v, nil
 }
 
 // members lists a collection's members in a fixed order.
@@ -134,7 +154,8 @@ func (c *Client) findSystem(ctx context.Context, uri string) (*systemResource, e
 		return nil, err
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("%s has no members: %w", uri, ErrUnsupported)
+		// Not ErrUnsupported: AMI and OpenBMC list none until their inventory is done.
+		return nil, fmt.Errorf("%s has no members; the BMC may still be starting", uri)
 	}
 	var found []*systemResource
 	var seen []string

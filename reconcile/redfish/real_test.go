@@ -43,8 +43,11 @@ func TestRealBMC(t *testing.T) {
 		t.Logf("%-8s %-5v %s", a.Name, a.OK, a.Text)
 	}
 	warm, err := c.Observe(ctx)
-	if err != nil || warm.Requests > 3 {
-		t.Fatalf("a warm look took %d requests, error %v", warm.Requests, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if warm.Requests > 3 {
+		t.Errorf("a warm look took %d requests, want at most 3", warm.Requests)
 	}
 	if h, err := c.Hardware(ctx); err != nil || len(h.MACs)+len(h.Drives) == 0 {
 		t.Errorf("hardware %+v, error %v", h, err)
