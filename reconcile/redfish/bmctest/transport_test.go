@@ -98,6 +98,29 @@ func TestRack(t *testing.T) {
 	})
 }
 
+// TestHundredMachines installs a hundred machines at a time.
+func TestHundredMachines(t *testing.T) {
+	image := patchedISO(t, isoOptions{})
+	synctest.Test(t, func(t *testing.T) {
+		var all []*bench
+		for range 100 {
+			k := newBench(t, &BMC{Machine: &Machine{PostTime: 3 * time.Minute, InstallTime: 20 * time.Minute}}, image)
+			k.bootCD()
+			all = append(all, k)
+		}
+		began := time.Now()
+		for _, k := range all {
+			until(t, time.Hour, "power-off", func() bool { return k.bmc.Power() == Off })
+			if _, ok := k.bmc.Machine.Installed(); !ok {
+				t.Errorf("not installed: %s", k.screen())
+			}
+		}
+		if took := time.Since(began); took > 30*time.Minute {
+			t.Errorf("a hundred machines side by side took %v", took)
+		}
+	})
+}
+
 // TestConcurrency uses one BMC from many goroutines; the race detector judges.
 func TestConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

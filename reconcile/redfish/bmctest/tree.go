@@ -1,6 +1,7 @@
 package bmctest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -96,15 +97,22 @@ func (f file) text(name string) ([]byte, error) {
 	return data, nil
 }
 
+// maxFiles bounds the tree that is walked: a damaged one may hold itself.
+const maxFiles = 200_000
+
 // payload lists the files that only an installation reads: everything in
 // folders that do not boot it.
 func (c *medium) payload() ([]file, error) {
 	var files []file
+	seen := 0
 	var walk func(dir file, depth int) error
 	walk = func(dir file, depth int) error {
 		list, err := dir.list()
 		if err != nil || depth > 16 {
 			return err
+		}
+		if seen += len(list); seen > maxFiles {
+			return errors.New("too many files")
 		}
 		sort.SliceStable(list, func(i, j int) bool { return list[i].name < list[j].name })
 		for _, f := range list {
