@@ -93,7 +93,7 @@ func (s *slots) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for id := range s.drives {
 			members = append(members, fmt.Sprintf(`{"@odata.id":"%s/%s"}`, base, id))
 		}
-		_, _ = fmt.Fprintf(w, `{"Members":[%s]}`, strings.Join(members, ","))
+		_, _ = fmt.Fprintf(w, `{"@odata.id":"/redfish/v1/Systems/1/VirtualMedia","Members":[%s]}`, strings.Join(members, ","))
 	case !strings.HasPrefix(r.URL.Path, base) || d == nil:
 		plain.ServeHTTP(w, r)
 	case r.Method == http.MethodGet:
@@ -101,7 +101,7 @@ func (s *slots) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !d.noInsert {
 			actions += fmt.Sprintf(`,"#VirtualMedia.InsertMedia":{"target":"%s/%s/Actions/VirtualMedia.InsertMedia"}`, base, id)
 		}
-		_, _ = fmt.Fprintf(w, `{"Id":%q,"MediaTypes":["CD"],"Inserted":%v,"Image":%q,"Actions":{%s}}`, id, d.image != "", d.image, actions)
+		_, _ = fmt.Fprintf(w, `{"@odata.id":%q,"Id":%q,"MediaTypes":["CD"],"Inserted":%v,"Image":%q,"Actions":{%s}}`, r.URL.Path, id, d.image != "", d.image, actions)
 	case action == "EjectMedia":
 		d.image = ""
 	case action == "InsertMedia":
@@ -279,7 +279,7 @@ func TestSystems(t *testing.T) {
 				members = append(members, fmt.Sprintf(`{"@odata.id":"/redfish/v1/Systems/%s"}`, id))
 			}
 			slices.Sort(members)
-			m["/redfish/v1/Systems"] = `{"Members":[` + strings.Join(members, ",") + `]}`
+			m["/redfish/v1/Systems"] = `{"@odata.id":"/redfish/v1/Systems","Members":[` + strings.Join(members, ",") + `]}`
 			c := &redfish.Client{Address: "bmc.example", System: test.system, Transport: inProcess{m}}
 			s, err := c.Observe(t.Context())
 			if test.err != "" {

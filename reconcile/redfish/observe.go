@@ -126,8 +126,8 @@ func (c *Client) lookAgain(ctx context.Context) (*view, error) {
 		return nil, err
 	}
 	v := &view{system: sys}
-	if !l.fits(v.system) || v.system.AssetTag.Present && !l.SystemTag {
-		return nil, nil
+	if !l.fits(v.system) || !l.SystemTag && (v.system.AssetTag.Present || !l.ChassisTag) {
+		return nil, nil // another machine, or a place for the marker that was not there before
 	}
 	switch {
 	case l.ChassisTag || l.ChassisName:

@@ -39,15 +39,19 @@ func (r *response) etag() string {
 	return string(b.ETag)
 }
 
-// get reads a resource into one of our structs. A body that is not JSON, as
-// overloaded BMCs send now and then, is asked for once more.
+// get reads a resource into one of our structs. A body that is not JSON, or has
+// no @odata.id and so is no resource (DSP0266 9.5), as starting and overloaded
+// BMCs send now and then, is asked for once more.
 func (c *Client) get(ctx context.Context, uri string, into any) (*response, error) {
 	for attempt := 1; ; attempt++ {
 		r, err := c.send(ctx, http.MethodGet, uri, nil, nil)
 		if err != nil {
 			return nil, err
 		}
-		if err = decode(r.body, into); err == nil {
+		if err = decode(r.body, into); err == nil && !bytes.Contains(r.body, []byte(`"@odata.id"`)) {
+			err = errors.New("the answer has no @odata.id, it is not a resource")
+		}
+		if err == nil {
 			return r, nil
 		}
 		if attempt == 2 {

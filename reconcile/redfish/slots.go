@@ -30,15 +30,15 @@ func mediaCollections(sys *systemResource, managers []managerResource) []string 
 // findSlots reads the slots of the first collection that has a usable one. The
 // same drives may appear again under the Manager (Dell, Lenovo): those are left.
 func (c *Client) findSlots(ctx context.Context) ([]slotResource, error) {
-	p, l := c.profile(), c.Locations
-	l.Slots, l.ProxySlots = nil, nil
+	p := c.profile()
 	var all []slotResource
-	for _, uri := range l.Media {
+	var usable, proxies []string
+	for _, uri := range c.Locations.Media {
 		list, err := c.members(ctx, uri)
+		if status(err) == http.StatusNotFound {
+			continue
+		}
 		if err != nil {
-			if status(err) == http.StatusNotFound {
-				continue
-			}
 			return nil, err
 		}
 		for _, m := range list {
@@ -46,24 +46,27 @@ func (c *Client) findSlots(ctx context.Context) ([]slotResource, error) {
 				continue
 			}
 			s, err := c.readSlot(ctx, m)
+			if status(err) == http.StatusNotFound {
+				continue
+			}
 			if err != nil {
-				if status(err) == http.StatusNotFound {
-					continue
-				}
 				return nil, err
 			}
-			if s.usable() && (p.onlySlot == "" || path.Base(m) == p.onlySlot) {
-				l.Slots = append(l.Slots, m)
-				all = append(all, *s)
-			} else if s.optical() && s.Actions.Eject.Target != "" {
-				l.ProxySlots = append(l.ProxySlots, m)
-				all = append(all, *s)
+			switch {
+			case s.usable() && (p.onlySlot == "" || path.Base(m) == p.onlySlot):
+				usable = append(usable, m)
+			case s.optical() && s.Actions.Eject.Target != "":
+				proxies = append(proxies, m)
+			default:
+				continue
 			}
+			all = append(all, *s)
 		}
-		if len(l.Slots) > 0 {
+		if len(usable) > 0 {
 			break
 		}
 	}
+	c.Locations.Slots, c.Locations.ProxySlots = usable, proxies
 	return all, nil
 }
 

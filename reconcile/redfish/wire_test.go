@@ -98,7 +98,7 @@ func (m resources) with(replaced resources) resources {
 
 // plain is a small standard BMC.
 var plain = resources{
-	"/redfish/v1/":        `{"Id":"RootService","Vendor":"Acme","Systems":{"@odata.id":"/redfish/v1/Systems"},"Chassis":{"@odata.id":"/redfish/v1/Chassis"},"Managers":{"@odata.id":"/redfish/v1/Managers"}}`,
+	"/redfish/v1/":        `{"@odata.id":"/redfish/v1/","Id":"RootService","Vendor":"Acme","Systems":{"@odata.id":"/redfish/v1/Systems"},"Chassis":{"@odata.id":"/redfish/v1/Chassis"},"Managers":{"@odata.id":"/redfish/v1/Managers"}}`,
 	"/redfish/v1/Systems": `{"Members":[{"@odata.id":"/redfish/v1/Systems/1"}]}`,
 	"/redfish/v1/Systems/1": `{"@odata.id":"/redfish/v1/Systems/1","Id":"1","SerialNumber":"S1","UUID":"u-1","AssetTag":"","PowerState":"Off",
 		"Boot":{"BootSourceOverrideEnabled":"Disabled","BootSourceOverrideTarget":"None"},
@@ -106,9 +106,9 @@ var plain = resources{
 		"Actions":{"#ComputerSystem.Reset":{"target":"/redfish/v1/Systems/1/Actions/ComputerSystem.Reset"}},
 		"VirtualMedia":{"@odata.id":"/redfish/v1/Systems/1/VirtualMedia"}}`,
 	"/redfish/v1/Chassis":                   `{"Members":[{"@odata.id":"/redfish/v1/Chassis/1"}]}`,
-	"/redfish/v1/Chassis/1":                 `{"Id":"1","SerialNumber":"S1","AssetTag":null}`,
+	"/redfish/v1/Chassis/1":                 `{"@odata.id":"/redfish/v1/Chassis/1","Id":"1","SerialNumber":"S1","AssetTag":null}`,
 	"/redfish/v1/Managers":                  `{"Members":[{"@odata.id":"/redfish/v1/Managers/1"}]}`,
-	"/redfish/v1/Managers/1":                `{"Id":"1","FirmwareVersion":"1.0"}`,
+	"/redfish/v1/Managers/1":                `{"@odata.id":"/redfish/v1/Managers/1","Id":"1","FirmwareVersion":"1.0"}`,
 	"/redfish/v1/Systems/1/VirtualMedia":    `{"Members":[{"@odata.id":"/redfish/v1/Systems/1/VirtualMedia/Cd"}]}`,
-	"/redfish/v1/Systems/1/VirtualMedia/Cd": `{"Id":"Cd","MediaTypes":["CD"],"Inserted":false,"Actions":{"#VirtualMedia.InsertMedia":{"target":"/redfish/v1/Systems/1/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia"}}}`,
+	"/redfish/v1/Systems/1/VirtualMedia/Cd": `{"@odata.id":"/redfish/v1/Systems/1/VirtualMedia/Cd","Id":"Cd","MediaTypes":["CD"],"Inserted":false,"Actions":{"#VirtualMedia.InsertMedia":{"target":"/redfish/v1/Systems/1/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia"}}}`,
 }
