@@ -287,3 +287,21 @@ func TestDigest(t *testing.T) {
 		t.Error("different bases have equal digests")
 	}
 }
+
+// Views of one image that change different directories share what is alike only where it is.
+func TestDifferentViewsOfOneImage(t *testing.T) {
+	base := rhel(t, isotest.Options{FullRoot: true})
+	m := open(t, base)
+	for range 2 {
+		for _, name := range []string{"ks.cfg", "isolinux/ks.cfg", "AppStream/repodata/ks.cfg", "images/pxeboot/ks.cfg", "AppStream/ks.cfg"} {
+			e := m.Edit()
+			e.Write("/first.cfg", []byte("1"))
+			e.Write("/"+name, []byte("text\n"))
+			got, _ := patched(t, e, base)
+			expect(t, m, got, map[string]string{"first.cfg": "1", name: "text\n"}, nil)
+			for _, tree := range got.Trees() {
+				checkTables(t, tree)
+			}
+		}
+	}
+}

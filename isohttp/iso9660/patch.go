@@ -179,7 +179,7 @@ func (p *patch) finish() error {
 			}
 		}
 	}
-	if p.end == p.start {
+	if p.end == p.img.size {
 		return nil
 	}
 	if n := p.img.disk.backupLen(); n > 0 {

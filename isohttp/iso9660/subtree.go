@@ -222,7 +222,8 @@ func (tp *treePatch) placeRest(nodes []dirNode, refs []dirRef, rest []int) error
 // region is what directories that are taken along look like: the same for every patch that puts all directories into the
 // same places, as those of the hosts of one role do. A tree keeps the last one.
 type region struct {
-	refs   []dirRef
+	refs   []dirRef // of all directories
+	rest   []int    // those that are taken along
 	parts  []tailPart
 	at     map[uint32]dirRef // by the block it had
 	tables [2][]byte         // the path tables L and M with these places
@@ -234,10 +235,10 @@ const keepRegion = 2 << 20
 func (t *Tree) region(nodes []dirNode, refs []dirRef, rest []int, start, total int64) (*region, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.last != nil && slices.Equal(t.last.refs, refs) {
+	if t.last != nil && slices.Equal(t.last.refs, refs) && slices.Equal(t.last.rest, rest) {
 		return t.last, nil
 	}
-	r := &region{refs: refs, at: make(map[uint32]dirRef, len(rest))}
+	r := &region{refs: refs, rest: rest, at: make(map[uint32]dirRef, len(rest))}
 	for _, i := range rest {
 		r.at[nodes[i].ref.lba] = refs[i]
 		r.parts = t.copyParts(r.parts, nodes[i], refs, refs[i])
@@ -300,7 +301,7 @@ func (tp *treePatch) mustMove(nodes []dirNode, i int) bool {
 // takeAlong returns the directories of the tree if a directory with directories in it outgrows its blocks, libarchive reads
 // the tree, and there are not too many.
 func (tp *treePatch) takeAlong() ([]dirNode, error) {
-	if tp.t != tp.p.img.best {
+	if tp.t != tp.p.img.sequential() {
 		return nil, nil
 	}
 	for _, d := range tp.order {
@@ -318,6 +319,18 @@ func (tp *treePatch) takeAlong() ([]dirNode, error) {
 		}
 	}
 	return nil, nil
+}
+
+// sequential is the tree that libarchive reads.
+func (m *Image) sequential() *Tree {
+	if m.trees[0].kind != RockRidge {
+		for _, t := range m.trees {
+			if t.kind == Joliet && !t.Second() {
+				return t
+			}
+		}
+	}
+	return m.trees[0]
 }
 
 // setChild points the record of the directory at block was to where it is now.
