@@ -82,6 +82,9 @@ func openFAT(cd *medium, off int64) (filesystem.FileSystem, error) {
 		return nil, errors.New("no FAT file system")
 	}
 	part := &partition{SectionReader: io.NewSectionReader(cd, off, size)}
+	if err := checkChains(part, boot); err != nil {
+		return nil, err
+	}
 	if fsys, err := fat32.Read(part, size, 0, 512); err == nil {
 		return fsys, nil
 	}
