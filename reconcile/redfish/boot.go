@@ -56,14 +56,14 @@ func (c *Client) bootOnce(ctx context.Context) error {
 			}
 			failures = append(failures, err)
 			if ctx.Err() != nil || permanent(err) || errors.Is(err, ErrUnreachable) {
-				return errors.Join(failures...)
+				return join(failures...)
 			}
 			if !modeRefused(err) {
 				break
 			}
 		}
 	}
-	return errors.Join(failures...)
+	return join(failures...)
 }
 
 // bootPlaces reads the resources that have an override, in the order in which
@@ -218,9 +218,9 @@ func (c *Client) ClearBoot(ctx context.Context) error {
 			}
 			failures = append(failures, fmt.Errorf("clearing the boot override: %w", err))
 			if ctx.Err() != nil || permanent(err) || errors.Is(err, ErrUnreachable) {
-				return errors.Join(failures...)
+				return join(failures...)
 			}
 		}
 	}
-	return errors.Join(failures...)
+	return join(failures...)
 }

@@ -38,6 +38,17 @@
 // what the BMC advertises (OEM keys, actions, models of its manager) and by
 // vendor names last. [Client.Probe] tells which rules apply and why.
 //
+// # What holds it
+//
+// TestDumps and TestReplayedDumps look at and drive recordings of twelve real
+// machines where these are at hand; TestConformance installs through every
+// simulated vendor (bmctest) and proves that repeating writes nothing;
+// TestQuirks takes each departure from the standard by itself; TestFaults hits
+// an installation with every fault (all requests with -exhaustive) and lets no
+// step believe what is not true; TestForeignLinks, TestRedirects and
+// TestSessionElsewhere hold the login back. [Client.Record] makes more
+// recordings, scrubbed.
+//
 // gofish serves as the typed model of drives and network interfaces. Its own
 // client is not used: it follows redirects with credentials, joins links to its
 // endpoint as strings, loses Retry-After, and one wrong type in a property

@@ -2,7 +2,6 @@ package redfish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -53,14 +52,14 @@ func (c *Client) bring(ctx context.Context, e effect) error {
 		case done:
 			return nil
 		case err != nil:
-			return errors.Join(refusal, err)
+			return join(refusal, err)
 		case refusal == nil:
 			return fmt.Errorf("want %s, still %s after %v: %w", e.what, got, e.lag, ErrNoEffect)
 		case attempt >= max(e.attempts, 1) || !e.passes(refusal):
 			return refusal
 		}
 		if err := sleep(ctx, max(e.pause, pauseAsked(refusal))); err != nil {
-			return errors.Join(refusal, err)
+			return join(refusal, err)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (c *Client) Eject(ctx context.Context) error {
 			}
 		}
 	}
-	return errors.Join(failures...)
+	return join(failures...)
 }
 
 func (c *Client) ejectFrom(ctx context.Context, uri string) error {

@@ -264,3 +264,29 @@ func retryAfter(h http.Header) time.Duration {
 	}
 	return time.Duration(min(n, 3600)) * time.Second
 }
+
+// several is more than one error on one line: what was tried, in order.
+type several []error
+
+func (f several) Error() string {
+	words := make([]string, len(f))
+	for i, err := range f {
+		words[i] = err.Error()
+	}
+	return strings.Join(words, "; ")
+}
+
+// Unwrap lets errors.Is and errors.As look into each.
+func (f several) Unwrap() []error { return f }
+
+// join makes one error of those that are not nil.
+func join(errs ...error) error {
+	f := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
+	switch len(f) {
+	case 0:
+		return nil
+	case 1:
+		return f[0]
+	}
+	return several(f)
+}

@@ -346,3 +346,19 @@ func TestAddress(t *testing.T) {
 		})
 	}
 }
+
+// TestOneLine: errors are one line, however many things were tried.
+func TestOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slots{drives: map[string]*drive{"1": {insert: refusing(400, "ActionNotSupported")}, "2": {insert: refusing(405, "OperationNotAllowed")}}}
+		c := &redfish.Client{Address: "bmc.example", Transport: inProcess{s}}
+		err := c.Insert(t.Context(), isoURL)
+		if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "slot 1") || !strings.Contains(err.Error(), "slot 2") {
+			t.Errorf("error %q, want one line that names both slots", err)
+		}
+		var answer *redfish.Error
+		if !errors.As(err, &answer) || answer.Status != 400 {
+			t.Errorf("no answer in %v", err)
+		}
+	})
+}

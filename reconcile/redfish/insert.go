@@ -79,7 +79,7 @@ func (c *Client) insert(ctx context.Context, url string) error {
 			break
 		}
 	}
-	return errors.Join(failures...)
+	return join(failures...)
 }
 
 // nextSlot: vKVM slots of Cisco and some AMI slots answer 400 or 405, others
@@ -194,7 +194,7 @@ func (c *Client) insertInto(ctx context.Context, s *slotResource, url string) er
 		pause:    3 * time.Second,
 	})
 	if errors.Is(err, ErrNoEffect) {
-		err = errors.Join(err, c.taskError(ctx, task))
+		err = join(err, c.taskError(ctx, task))
 	}
 	return err
 }

@@ -145,7 +145,7 @@ func (c *Client) writeMarker(ctx context.Context, m markerPlace, tag string) err
 		}
 		now, err := c.awaitMarker(ctx, tag, refusal)
 		if err != nil {
-			return errors.Join(refusal, err)
+			return join(refusal, err)
 		}
 		if now.tag.Value == tag && !now.tag.Pending {
 			return nil

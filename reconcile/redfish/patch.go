@@ -2,7 +2,6 @@ package redfish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -49,7 +48,7 @@ func (c *Client) patch(ctx context.Context, uri string, payload any) (*response,
 	for _, step := range steps {
 		tag, err := step()
 		if err != nil {
-			return nil, errors.Join(last, err)
+			return nil, join(last, err)
 		}
 		r, err, final := try(tag)
 		if final {

@@ -81,7 +81,7 @@ func (c *Client) login(ctx context.Context) error {
 	c.Locations.Session = s.uri
 	if s.token == "" {
 		err := errors.New("opening a session: the answer has no X-Auth-Token")
-		return errors.Join(err, c.logout(ctx))
+		return join(err, c.logout(ctx))
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func Trust(ctx context.Context, address string) (*Certificate, error) {
 	defer cancel()
 	conn, err := d.DialContext(ctx, "tcp", host)
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate of %s: %w", host, errors.Join(err, ErrUnreachable))
+		return nil, fmt.Errorf("reading the certificate of %s: %w: %w", host, ErrUnreachable, err)
 	}
 	defer conn.Close()
 	tc, ok := conn.(*tls.Conn)
