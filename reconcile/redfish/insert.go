@@ -59,6 +59,7 @@ func (c *Client) insert(ctx context.Context, url string) error {
 		}
 	}
 	var failures []error
+	silent := 0
 	for i := range slots {
 		s := &slots[i]
 		if in, _ := c.inserted(s); in {
@@ -75,8 +76,11 @@ func (c *Client) insert(ctx context.Context, url string) error {
 			return err
 		}
 		failures = append(failures, err)
-		if !nextSlot(err) {
-			break
+		if errors.Is(err, ErrNoEffect) {
+			silent++
+		}
+		if !nextSlot(err) || silent == 2 {
+			break // after minutes of waiting in two slots, the URL is at fault
 		}
 	}
 	return join(failures...)

@@ -145,6 +145,7 @@ func TestSlots(t *testing.T) {
 		{"busy at first", map[string]*drive{"1": {insert: times(2, 500, "InternalError")}}, "1:1 1:1 1:1", "1", ""},
 		{"busy for ever", map[string]*drive{"1": {insert: refusing(500, "InternalError")}, "2": {}}, "1:1 1:1 1:1 1:1", "", "InternalError"},
 		{"not allowed", map[string]*drive{"1": {insert: refusing(403, "InsufficientPrivilege")}, "2": {}}, "1:1", "", "InsufficientPrivilege"},
+		{"accepted in vain", map[string]*drive{"1": {insert: refusing(202, "x")}, "2": {insert: refusing(202, "x")}, "3": {}}, "1:1 2:1", "", "without effect"},
 		{"only a proxy", map[string]*drive{"Slot_0": {noInsert: true}}, "", "", "no virtual CD or DVD slot"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
