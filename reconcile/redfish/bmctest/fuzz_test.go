@@ -74,7 +74,7 @@ func FuzzIsolinux(f *testing.F) {
 func FuzzKickstart(f *testing.F) {
 	f.Add(testKickstart)
 	f.Add("%pre\n%end\n%packages\n%end\nautopart\nreboot")
-	f.Add("%include /tmp/x\n%foo\n")
+	f.Add("%include /run/x\n%foo\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		ks, err := parseKickstart(text)
 		if err != nil {
