@@ -99,9 +99,9 @@ func apply(img []byte, e *fat.Edit) []byte {
 
 func TestReplace(t *testing.T) {
 	for name, v := range variants() {
+		img := build(t, v)
 		for _, n := range []int{0, 1, len(menu) - 1, len(menu), len(menu) + 10, 2048, 2049, 9000} {
 			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
-				img := build(t, v)
 				data := isotest.Generated(9, n)
 				e := open(t, img).Edit()
 				err := e.Replace("/EFI/BOOT/grub.cfg", data)
