@@ -43,7 +43,10 @@ type surroundings struct {
 
 // load reads the fleet.
 func (c *cli) load(ctx context.Context) (*source.Tree, *schema.Fleet, error) {
-	tree, err := source.Open(ctx, source.Spec{Location: c.options.fleet, Ref: c.options.ref, Dir: c.options.dir})
+	tree, err := source.Open(ctx, source.Spec{
+		Location: c.options.fleet, Ref: c.options.ref, Dir: c.options.dir, Credentials: c.credentials(),
+		NoGit: true, // to look at; refuseDirty keeps it from being applied
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,12 +57,17 @@ func (c *cli) load(ctx context.Context) (*source.Tree, *schema.Fleet, error) {
 	return tree, fleet, nil
 }
 
+// credentials is where logins and secrets are looked up.
+func (c *cli) credentials() *credential.Store {
+	return &credential.Store{Dir: c.options.credentialsDir, Helper: c.options.credentialHelper, Logger: c.logger()}
+}
+
 // world returns the surroundings that flags and environment describe.
 func (c *cli) world(fleet *schema.Fleet) (*surroundings, error) {
 	if c.options.netboxURL == "" {
 		return nil, errors.New("no NetBox is named; set NETBOX_URL or --netbox-url, and NETBOX_TOKEN")
 	}
-	store := &credential.Store{Dir: c.options.credentialsDir, Helper: c.options.credentialHelper}
+	store := c.credentials()
 	return &surroundings{
 		netboxURL:   c.options.netboxURL,
 		netboxToken: credential.Secret(os.Getenv("NETBOX_TOKEN")),
@@ -91,13 +99,14 @@ func (c *cli) wire(tree *source.Tree, fleet *schema.Fleet, s *surroundings) *rec
 	logger := c.logger()
 	r := &reconcile.Reconciler{
 		Fleet: fleet, Commit: tree.Commit, Dirty: len(tree.Dirty) > 0,
-		Inventory: &netbox.Client{URL: s.netboxURL, Token: s.netboxToken, CAFile: c.options.netboxCA, Logger: logger},
-		Secret:    s.secret,
-		Timing:    s.timing,
-		Run:       runID(),
-		Link:      runLink(),
-		Logger:    logger,
-		Drain:     c.drain,
+		Inventory: &netbox.Client{URL: s.netboxURL, Token: s.netboxToken, CAFile: c.options.netboxCA,
+			ContextKey: fleet.Policy.NetBox.ContextKey, Logger: logger},
+		Secret: s.secret,
+		Timing: s.timing,
+		Run:    runID(),
+		Link:   runLink(),
+		Logger: logger,
+		Drain:  c.drain,
 	}
 	var mu sync.Mutex
 	known := map[string]*redfish.Locations{} // one discovery a run
