@@ -93,15 +93,21 @@ func once(m *qemubmc.Machine, url string) func() bmctest.Boot {
 // await polls until the machine has come to a stage.
 func await(t *testing.T, m *qemubmc.Machine, want bmctest.Stage) {
 	t.Helper()
+	poll(t, func() bool { return m.Stage() == want }, "stage "+string(want))
+}
+
+// poll asks until the answer is yes.
+func poll(t *testing.T, yes func() bool, what string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for m.Stage() != want {
+	for !yes() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("stage is %s, want %s within %v", m.Stage(), want, limit)
+			t.Fatalf("waited %v for %s", limit, what)
 		}
 	}
 }
@@ -123,7 +129,12 @@ func TestInstall(t *testing.T) {
 				client.BootOnce,
 				func(ctx context.Context) error { return client.SetPower(ctx, redfish.On) })
 			await(t, m, bmctest.StageInstaller)
-			await(t, m, bmctest.StageOff)
+			if err := m.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := m.Stage(); got != bmctest.StageOff {
+				t.Errorf("stage after the installation is %s", got)
+			}
 			if got, err := client.Power(t.Context()); err != nil || got != redfish.Off {
 				t.Errorf("PowerState is %s (%v), want %s", got, err, redfish.Off)
 			}
@@ -245,16 +256,12 @@ func TestUnreadableMedium(t *testing.T) {
 	if err := m.PowerOn(once(m, server.URL+"/gone.iso")); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
-	if err := m.Wait(ctx); err == nil {
+	poll(t, func() bool { return strings.Contains(m.Console(), "404") }, "the answer of the media server on the console")
+	if got := m.Stage(); got == bmctest.StageOff {
 		t.Error("the machine powered off, want it to stay on")
 	}
 	if err := m.PowerOff(); err != nil {
 		t.Fatal(err)
-	}
-	if !strings.Contains(m.Console(), "404") {
-		t.Errorf("console does not name the answer of the media server")
 	}
 	if _, err := testdvd.ReadDisk(m.Disk()); !errors.Is(err, testdvd.ErrEmpty) {
 		t.Errorf("reading the disk: %v, want %v", err, testdvd.ErrEmpty)
