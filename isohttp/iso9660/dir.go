@@ -300,6 +300,9 @@ func (t *Tree) extents(e *entry) ([]Extent, error) {
 	if e.rec.interleaved() {
 		return nil, fmt.Errorf("%w: the file is interleaved", ErrUnsupported)
 	}
+	if e.size > t.img.size {
+		return nil, fmt.Errorf("%w: the file has %d bytes, more than the image", ErrFormat, e.size)
+	}
 	var ext []Extent
 	for _, s := range e.sections() {
 		x := Extent{t.offset(s.lba), int64(s.len)}

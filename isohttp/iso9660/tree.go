@@ -70,7 +70,7 @@ func (m *Image) newTree(d descriptor, kind Kind) (*Tree, error) {
 	if d.set == 0 && int64(t.space) > blocks(m.size) {
 		return nil, fmt.Errorf("%w: the volume has %d blocks, the image only %d: it is cut short", ErrFormat, t.space, blocks(m.size))
 	}
-	if t.tableLen > maxDirLen {
+	if t.tableLen > min(maxDirLen, m.size) {
 		return nil, fmt.Errorf("%w: path tables of %d bytes", ErrFormat, t.tableLen)
 	}
 	return t, nil

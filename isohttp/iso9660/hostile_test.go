@@ -1,0 +1,136 @@
+package iso9660
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
+)
+
+// One error names what is wrong, and where.
+func TestHostileImages(t *testing.T) {
+	base := tiny(t)[0]
+	m := open(t, base)
+	root := m.trees[0].offset(m.trees[0].root.lba())
+	record := func(img []byte, id string) []byte {
+		i := bytes.Index(img[root:root+blockSize], []byte(id))
+		if i < 0 {
+			t.Fatalf("no record %s", id)
+		}
+		return img[int(root)+i-33:]
+	}
+	for name, c := range map[string]struct {
+		damage func(img []byte)
+		says   string
+	}{
+		"directory contains itself": {func(img []byte) { putBoth32(record(img, "IMAGES")[2:], m.trees[0].root.lba()) }, "contains itself"},
+		"directory twice":           {func(img []byte) { copy(record(img, "IMAGES")[2:10], record(img, "EFI")[2:10]) }, "listed twice"},
+		"directory elsewhere":       {func(img []byte) { putBoth32(record(img, "EFI")[2:], m.trees[0].root.lba()+1) }, "directory"},
+		"directory without end":     {func(img []byte) { putBoth32(record(img, "EFI")[10:], 0xFFFFFFF0) }, "4294967280"},
+		"file outside": {func(img []byte) {
+			putBoth32(record(img, "EMPTY")[2:], 0x7FFFFFFF)
+			putBoth32(record(img, "EMPTY")[10:], 7)
+		}, "beyond the image"},
+		"file too long":        {func(img []byte) { putBoth32(record(img, "EMPTY")[10:], 0x7FFFFFFF) }, "more than the image"},
+		"path tables too long": {func(img []byte) { putBoth32(img[16*blockSize+132:], 0x00FFFFFF) }, "path tables"},
+		"record too long":      {func(img []byte) { record(img, "IMAGES")[0] = 20 }, "directory record at byte"},
+		"identifier too long":  {func(img []byte) { record(img, "IMAGES")[32] = 200 }, "identifier"},
+		"name with slash":      {func(img []byte) { copy(img[bytes.Index(img, []byte("images")):], "im/ges") }, "im/ges"},
+		"name of dots": {func(img []byte) {
+			i := bytes.Index(img, []byte("NM\x08\x01\x00EFI"))
+			copy(img[i:], "NM\x07\x01\x00..")
+		}, `".."`},
+		"field too long": {func(img []byte) { r := record(img, "IMAGES"); r[bytes.Index(r, []byte("TF"))+2] = 250 }, "system use field"},
+		"continuation loop": {func(img []byte) {
+			i := bytes.Index(img, []byte("CE\x1c\x01"))
+			ce := bytes.Clone(img[i : i+28])
+			putBoth32(ce[20:], 28)
+			copy(img[bytes.Index(img, []byte("ER\xed\x01")):], ce)
+			r := record(img, "IMAGES")
+			copy(r[bytes.Index(r, []byte("PX")):], ce)
+		}, "continuation"},
+		"cut short": {func(img []byte) { putBoth32(img[16*blockSize+80:], 0x00FFFFFF) }, "cut short"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			img := bytes.Clone(base)
+			c.damage(img)
+			m, err := Open(bytes.NewReader(img), int64(len(img)))
+			if err == nil {
+				err = readAll(m)
+			}
+			if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v, want ErrFormat with %q", err, c.says)
+			}
+		})
+	}
+}
+
+func TestDamagedCatalog(t *testing.T) {
+	for name, damage := range map[string]func(cat []byte){
+		"validation": func(cat []byte) { cat[30] = 0 },
+		"checksum":   func(cat []byte) { cat[28]++ },
+		"image":      func(cat []byte) { cat[41] = 0xFF },
+		"entries":    func(cat []byte) { cat[64], cat[66], cat[67] = 0x91, 0xFF, 0xFF },
+	} {
+		t.Run(name, func(t *testing.T) {
+			img := bytes.Clone(tiny(t)[2])
+			m := open(t, img)
+			damage(img[m.catalog.Off:])
+			if _, err := Open(bytes.NewReader(img), int64(len(img))); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "boot catalog at block") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestRefusesZisofs(t *testing.T) {
+	img := bytes.Clone(tiny(t)[0])
+	r := img[bytes.Index(img, []byte("LINK.;1"))-33:]
+	copy(r[bytes.Index(r, []byte("TF")):], "ZF")
+	m := open(t, img)
+	if _, err := fs.ReadFile(m.FS(), "link"); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "zisofs") {
+		t.Errorf("reading: %v", err)
+	}
+	e := m.Edit()
+	e.Write("/link", nil)
+	if _, err := e.View(); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "zisofs") {
+		t.Errorf("writing: %v", err)
+	}
+}
+
+// Without Rock Ridge and Joliet a name must be one that the tree can show.
+func TestPlainNames(t *testing.T) {
+	base, err := isotest.Build(isotest.Layout{VolumeID: "ESXI", Files: []isotest.File{
+		{Path: "EFI/BOOT/BOOT.CFG", Data: []byte("timeout=5\n")}, {Path: "B.B00", Data: []byte("b")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := open(t, base)
+	e := m.Edit()
+	e.Write("/ks.cfg", []byte("vmaccepteula\n"))
+	e.Write("/efi/boot/boot.cfg", []byte("timeout=0\n"))
+	got, _ := patched(t, e, base)
+	expect(t, m, got, map[string]string{"ks.cfg": "vmaccepteula\n", "efi/boot/boot.cfg": "timeout=0\n"}, nil)
+	for _, name := range []string{"/user-data.conf", "/a b.cfg", "/kickstart.cfg"} {
+		e := m.Edit()
+		e.Write(name, nil)
+		if _, err := e.View(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRefusesUDF(t *testing.T) {
+	img := bytes.Clone(tiny(t)[0])
+	end := bytes.Index(img, []byte("\xffCD001")) + blockSize
+	for i, id := range []string{"BEA01", "NSR02", "TEA01"} {
+		copy(img[end+i*blockSize:], "\x00"+id+"\x01")
+	}
+	if _, err := Open(bytes.NewReader(img), int64(len(img))); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "UDF") {
+		t.Errorf("got %v", err)
+	}
+}
