@@ -105,6 +105,12 @@ func (a *application) rollOut(ctx context.Context) error {
 	drain := a.r.Drain
 	draining := false
 	for {
+		select {
+		case <-drain: // even before the first host
+			drain, draining = nil, true
+			a.r.Emit(Event{Kind: Draining, Total: int64(ro.InFlight())})
+		default:
+		}
 		var start []string
 		var wake time.Time
 		if !draining && ctx.Err() == nil {
@@ -133,9 +139,7 @@ func (a *application) rollOut(ctx context.Context) error {
 			}
 			a.finish(o)
 		case <-timer(wake):
-		case <-drain:
-			drain, draining = nil, true
-			a.r.Emit(Event{Kind: Draining, Total: int64(ro.InFlight())})
+		case <-drain: // told at the head of the loop: a closed channel can be read again
 		case <-whenIdle(ctx, ro.InFlight()):
 			draining = true
 		}

@@ -46,6 +46,28 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestDrainedBeforeTheStart: an interrupt that comes before the first install
+// keeps all of them from starting.
+func TestDrainedBeforeTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, bmctest.Generic)
+		drain := make(chan struct{})
+		close(drain)
+		g.r.Drain = drain
+		p, w := g.plan()
+		report, err := g.r.Apply(t.Context(), p, w)
+		if !errors.Is(err, reconcile.ErrInterrupted) {
+			t.Errorf("Apply returned %v, want that it was interrupted", err)
+		}
+		if o := only(t, report); o.Result != reconcile.ResultNotStarted {
+			t.Errorf("%s: %s; want not started", o.Result, o.Reason)
+		}
+		if writes := g.writes(); len(writes) > 0 {
+			t.Errorf("it was touched: %v", writes)
+		}
+	})
+}
+
 // TestCancel: the second interrupt stops at once and says where each host was
 // left; a later run takes the host over once the claim has ended, not before.
 func TestCancel(t *testing.T) {

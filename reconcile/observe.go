@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,8 +59,9 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 		return nil, fmt.Errorf("reading NetBox: %w", err)
 	}
 	w := &World{At: time.Now(), Commit: r.Commit, Dirty: r.Dirty, Hosts: map[string]*Observation{}}
+	devices := devicesByName(snapshot)
 	for _, name := range hosts {
-		o := &Observation{Host: r.Fleet.Hosts[name], Device: snapshot.Device(name)}
+		o := &Observation{Host: r.Fleet.Hosts[name], Device: devices[strings.ToLower(name)]}
 		var rack string
 		if o.Device != nil {
 			rack = o.Device.Rack
@@ -86,6 +88,21 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 		}
 	}
 	return w, nil
+}
+
+// devicesByName indexes a snapshot by the names in lower case. A name that
+// several devices have is nobody's; a finding says so.
+func devicesByName(s *netbox.Snapshot) map[string]*netbox.Device {
+	devices := make(map[string]*netbox.Device, len(s.Devices))
+	for i := range s.Devices {
+		name := strings.ToLower(s.Devices[i].Name)
+		if _, twice := devices[name]; twice {
+			devices[name] = nil
+			continue
+		}
+		devices[name] = &s.Devices[i]
+	}
+	return devices
 }
 
 // attachNetworks gives each observation its network and its BMC's address.

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -38,6 +39,7 @@ type cli struct {
 	stdout, stderr io.Writer
 	options        options
 	drain          chan struct{} // closed by the first interrupt
+	drains         atomic.Bool   // the running command finishes what runs on the first interrupt
 }
 
 // run executes the program and returns its exit code.
@@ -66,7 +68,7 @@ func (c *cli) interruptible(parent context.Context) (context.Context, func()) {
 			}
 			first := false
 			once.Do(func() { close(c.drain); first = true })
-			if !first || !c.options.drains {
+			if !first || !c.drains.Load() {
 				cancel()
 			}
 		}

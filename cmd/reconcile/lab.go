@@ -34,7 +34,8 @@ plan, installs the hosts that drifted, and shows the plan again.
 			if err := checkOutput(c.options.output, outputs...); err != nil {
 				return err
 			}
-			c.options.drains, c.options.mediaAddress = true, "127.0.0.1"
+			c.drains.Store(true)
+			c.options.mediaAddress = "127.0.0.1"
 			return c.lab(cmd.Context())
 		},
 	}

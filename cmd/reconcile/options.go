@@ -27,7 +27,6 @@ type options struct {
 	mediaAddress        string
 	imageCache          string
 	planOut, planFile   string
-	drains              bool // the running command finishes what runs on the first interrupt
 }
 
 func (o *options) addCommon(f *pflag.FlagSet) {

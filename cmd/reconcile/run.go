@@ -84,7 +84,7 @@ func (c *cli) reconcile(ctx context.Context) error {
 	if c.options.dryRun {
 		return c.dryRunEnd(plan)
 	}
-	c.options.drains = true
+	c.drains.Store(true)
 	stop, err := c.serveMedia(ctx, r, isohttp.Listen{HTTP: c.options.listen, HTTPS: c.options.listenTLS})
 	if err != nil {
 		return err
