@@ -6,9 +6,9 @@
 //
 // An Edit collects changes: files added, replaced, appended to or hidden, directories made, boot menus inside the EFI
 // image replaced. Edit.View applies them to every tree at once and returns a View: the base image with some bytes
-// overlaid and a tail behind its end. Nothing ever moves but what is changed: a file's new content and a directory that
-// has outgrown its blocks go to the tail, with everything that points to them mended. All bytes outside the patch are the
-// base's, and no byte of the base is copied:
+// overlaid and a tail behind its end. A file's new content and a directory that has outgrown its blocks go to the tail, with
+// everything that points to them mended; such a directory takes those in it along in the tree that libarchive reads, which
+// wants it so. All other bytes are the base's at their place, and no file's content is copied:
 //
 //	img, err := iso9660.Open(f, size)
 //	…
