@@ -95,6 +95,7 @@ func (s *Events) line(e reconcile.Event) string {
 
 // stepWords says what happens in each step.
 var stepWords = map[reconcile.Step]string{
+	"":                     "starting",
 	reconcile.StepIdentity: "checking who it is",
 	reconcile.StepClaim:    "claiming it",
 	reconcile.StepPowerOff: "powering off",

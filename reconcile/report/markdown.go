@@ -50,7 +50,7 @@ func PlanMarkdown(w io.Writer, p *reconcile.Plan) error {
 		fmt.Fprintf(b, "- %s\n", escape(n))
 	}
 	if p.Commit != "" {
-		fmt.Fprintf(b, "Fleet at commit `%s`.\n", p.Commit)
+		fmt.Fprintf(b, "\nFleet at commit `%s`.\n", p.Commit)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
