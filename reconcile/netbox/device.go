@@ -57,10 +57,10 @@ func (d *Device) UnmarshalJSON(data []byte) error {
 	}
 	var err error
 	if d.CustomFields, err = decodeObject(v.CustomFields); err != nil {
-		return fmt.Errorf("CustomFields: %w", err)
+		return fmt.Errorf("reading CustomFields: %w", err)
 	}
 	if d.Context, err = decodeObject(v.Context); err != nil {
-		return fmt.Errorf("Context: %w", err)
+		return fmt.Errorf("reading Context: %w", err)
 	}
 	return nil
 }

@@ -2,9 +2,10 @@ package netbox
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,13 +16,23 @@ import (
 // and would take a hundred megabytes if each were decoded by itself. It lives
 // as long as one scan.
 type interner struct {
+	seeds [2]maphash.Seed
+
 	mu     sync.Mutex
 	texts  map[string]string
-	values map[[sha256.Size]byte]any
+	values map[sum]any
+}
+
+// A sum stands for a piece of JSON. Its seeds are random, so that nobody can
+// make two pieces with the same one, and 128 bits do not meet by chance.
+type sum struct {
+	a, b uint64
+	size int
 }
 
 func newInterner() *interner {
-	return &interner{texts: make(map[string]string), values: make(map[[sha256.Size]byte]any)}
+	return &interner{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		texts: make(map[string]string), values: make(map[sum]any)}
 }
 
 // text returns an equal string, the same one each time.
@@ -36,59 +47,106 @@ func (in *interner) text(s string) string {
 	return s
 }
 
-// object decodes a JSON object. Equal objects, and equal values of different
-// objects, are decoded once.
-func (in *interner) object(data json.RawMessage) (map[string]any, error) {
+// object decodes a JSON object, or only the given keys of it. Equal values of
+// different objects are decoded once.
+func (in *interner) object(data json.RawMessage, only ...string) (map[string]any, error) {
 	if len(data) == 0 || string(data) == "null" {
 		return nil, nil
 	}
-	sum := sha256.Sum256(data)
-	if v, ok := in.known(sum); ok {
-		m, _ := v.(map[string]any)
-		return m, nil
-	}
-	var parts map[string]json.RawMessage
-	if err := json.Unmarshal(data, &parts); err != nil {
-		return nil, fmt.Errorf("%w: not an object", errMalformed)
-	}
-	m := make(map[string]any, len(parts))
-	for key, part := range parts {
-		v, err := in.value(part)
-		if err != nil {
-			return nil, err
+	only = slices.DeleteFunc(only, func(key string) bool { return key == "" })
+	m := make(map[string]any)
+	err := eachMember(data, func(key string, value json.RawMessage) error {
+		if len(only) > 0 && !slices.Contains(only, key) {
+			return nil
 		}
+		v, err := in.value(value)
 		m[in.text(key)] = v
-	}
-	in.keep(sum, m)
-	return m, nil
+		return err
+	})
+	return m, err
 }
 
+// value decodes a value that may have been seen before.
 func (in *interner) value(data json.RawMessage) (any, error) {
 	if len(data) < 16 { // smaller than its sum
 		return decodeValue(data)
 	}
-	sum := sha256.Sum256(data)
-	if v, ok := in.known(sum); ok {
+	key := sum{maphash.Bytes(in.seeds[0], data), maphash.Bytes(in.seeds[1], data), len(data)}
+	in.mu.Lock()
+	v, ok := in.values[key]
+	in.mu.Unlock()
+	if ok {
 		return v, nil
 	}
 	v, err := decodeValue(data)
 	if err == nil {
-		in.keep(sum, v)
+		in.mu.Lock()
+		in.values[key] = v
+		in.mu.Unlock()
 	}
 	return v, err
 }
 
-func (in *interner) known(sum [sha256.Size]byte) (any, bool) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	v, ok := in.values[sum]
-	return v, ok
+// eachMember calls f for the members of a JSON object. data is valid JSON, as
+// a json.RawMessage is; taking it apart by hand is several times as fast as
+// json.Unmarshal, which would check it once more.
+func eachMember(data json.RawMessage, f func(key string, value json.RawMessage) error) error {
+	const space = " \t\r\n"
+	data = bytes.TrimLeft(data, space)
+	if len(data) == 0 || data[0] != '{' {
+		return fmt.Errorf("%w: not an object", errMalformed)
+	}
+	for data = data[1:]; ; {
+		data = bytes.TrimLeft(data, space+",")
+		if len(data) == 0 || data[0] == '}' {
+			return nil
+		}
+		n := valueEnd(data)
+		var key string
+		if err := json.Unmarshal(data[:n], &key); err != nil {
+			return malformed(err)
+		}
+		data = bytes.TrimLeft(data[n:], space+":")
+		if n = valueEnd(data); n == 0 {
+			return fmt.Errorf("%w: a key without value", errMalformed)
+		}
+		if err := f(key, bytes.TrimRight(data[:n], space)); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
 }
 
-func (in *interner) keep(sum [sha256.Size]byte, v any) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.values[sum] = v
+// valueEnd returns where the valid JSON value at the start of data ends.
+func valueEnd(data []byte) int {
+	depth := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			for i++; i < len(data) && data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return min(i+1, len(data))
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(data)
 }
 
 // decodeObject decodes an object; null and nothing are nil.

@@ -183,7 +183,7 @@ func (w *wireDevice) device(c *Client, in *interner) Device {
 	d.CustomFields, err = in.object(w.CustomFields)
 	problem("custom_fields", err)
 	d.CustomFields = plainFields(d.CustomFields)
-	d.Context, err = in.object(w.Context)
+	d.Context, err = in.object(w.Context, c.ContextKey)
 	problem("config_context", err)
 	return d
 }

@@ -158,7 +158,4 @@ func encode(v any) raw {
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
-var (
-	null  = raw("null")
-	empty = raw(`""`)
-)
+var null = raw("null")
