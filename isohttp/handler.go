@@ -225,7 +225,7 @@ func (x *exchange) answer(r *http.Request) error {
 
 // setLength sets the Content-Length.
 func (x *exchange) setLength(h http.Header) {
-	n := x.c.size
+	var n int64
 	switch len(x.ranges) {
 	case 0:
 		h["Content-Length"] = x.c.lengthField

@@ -25,7 +25,9 @@ func TestHostErrors(t *testing.T) {
 		// write its marker that the BMC did not take.
 		touched bool
 	}{
-		{"wrong serial", func(g *rig) { g.bmcs["web-02"].Serial, g.bmcs["web-02"].SKU, g.bmcs["web-02"].ChassisSerial = "X", "X", "X" }, "correct the device's serial or its oob_ip in NetBox", false},
+		{"wrong serial", func(g *rig) {
+			g.bmcs["web-02"].Serial, g.bmcs["web-02"].SKU, g.bmcs["web-02"].ChassisSerial = "X", "X", "X"
+		}, "correct the device's serial or its oob_ip in NetBox", false},
 		{"missing device", func(g *rig) { g.netbox.Devices[1].Name = "other" }, "NetBox", false},
 		{"missing oob_ip", func(g *rig) { g.netbox.Devices[1].OOB = "" }, "oob_ip", false},
 		{"wrong credentials", func(g *rig) { g.bmcs["web-02"].Password = "another" }, `refuses the login "bmc"`, false},

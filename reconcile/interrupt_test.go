@@ -175,7 +175,6 @@ func TestNoSecrets(t *testing.T) {
 			m.(*redfish.Client).Logger = logger
 			return m, err
 		}
-		g.r.Logger = logger
 		g.r.Inventory.(*netbox.Client).Logger = logger
 		p, w := g.plan()
 		report, err := g.r.Apply(t.Context(), p, w)

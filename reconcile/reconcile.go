@@ -3,7 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -91,10 +90,7 @@ type Reconciler struct {
 	// OnEvent is called in order and never concurrently; nil means none.
 	OnEvent func(Event)
 	// Drain, once closed, lets Apply start no further host.
-	Drain <-chan struct{}
-	// Logger gets what is of use in a bug report; nil discards it.
-	Logger *slog.Logger
-
+	Drain    <-chan struct{}
 	emitting sync.Mutex
 }
 
@@ -120,13 +116,6 @@ func (t Timing) withDefaults() Timing {
 		Verify:   cmp.Or(t.Verify, 15*time.Minute),
 		Progress: cmp.Or(t.Progress, time.Second),
 	}
-}
-
-func (r *Reconciler) logger() *slog.Logger {
-	if r.Logger == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return r.Logger
 }
 
 // base is an opened base image.

@@ -36,13 +36,14 @@ func (w *workspace) evaluate(fsys fs.FS, root, dir string) (*part, []Violation) 
 	if err != nil {
 		return nil, violationsOf(err, Position{File: dir})
 	}
-	v := cuecontext.New().BuildInstance(inst)
+	ctx := cuecontext.New()
+	v := ctx.BuildInstance(inst)
 	index := newIndex(inst.Files)
 	imported := imported(inst, importPath)
 	if imported == nil {
 		return nil, []Violation{{Pos: Position{File: positionOf(inst.Files[0].Pos()).File}, Msg: notEmbedded}}
 	}
-	definitions := v.Context().BuildInstance(imported)
+	definitions := ctx.BuildInstance(imported)
 	e := &evaluation{
 		part:    part{dir: dir, declared: map[string][]string{}, last: map[string]Position{}},
 		decoder: decoder{fsys: fsys, dir: root, index: index, shape: fleetShape(definitions), said: map[Position]bool{}},

@@ -67,7 +67,7 @@ func newWorkspace(fsys fs.FS, dir string) (*workspace, error) {
 	if err != nil {
 		return nil, newError(violationsOf(err, Position{File: name}))
 	}
-	if mod.ModulePath() == modulePath {
+	if mod.ModuleRootPath() == modulePath {
 		over.files[path.Join(root, "schema", strictFile)] = "package schema\n"
 		return &workspace{fsys: over, root: root}, nil
 	}

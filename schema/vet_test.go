@@ -22,7 +22,8 @@ func cueVet(t *testing.T, dir string, args ...string) (string, error) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	c.SetOutput(&out)
+	c.SetOut(&out)
+	c.SetErr(&out)
 	err = c.Run(t.Context())
 	errors.Print(&out, err, nil) // as the command's main does
 	return out.String(), err

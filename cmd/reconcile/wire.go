@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -105,7 +104,6 @@ func (c *cli) wire(tree *source.Tree, fleet *schema.Fleet, s *surroundings) *rec
 		Timing: s.timing,
 		Run:    runID(),
 		Link:   runLink(),
-		Logger: logger,
 		Drain:  c.drain,
 	}
 	var mu sync.Mutex
@@ -140,7 +138,7 @@ func (c *cli) wire(tree *source.Tree, fleet *schema.Fleet, s *surroundings) *rec
 // serveMedia starts the media server for a run, and gives the reconciler what
 // Apply needs of it. The returned function stops it.
 func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen isohttp.Listen) (stop func(), err error) {
-	server := &isohttp.Server{Logger: r.Logger}
+	server := &isohttp.Server{Logger: c.logger()}
 	running, err := server.Start(ctx, listen)
 	if err != nil {
 		return nil, err
@@ -196,7 +194,7 @@ func (c *cli) images(tree *source.Tree) (*fleetImages, error) {
 	if c.options.ref == "" && !strings.Contains(c.options.fleet, "://") {
 		root = filepath.Join(c.options.fleet, filepath.FromSlash(tree.Dir))
 	}
-	return &fleetImages{store: &isohttp.Store{Dir: dir, HTTP: http.DefaultClient, Logger: c.logger()}, root: root}, nil
+	return &fleetImages{store: &isohttp.Store{Dir: dir, Logger: c.logger()}, root: root}, nil
 }
 
 // fleetImages is a store in which paths are relative to the fleet.

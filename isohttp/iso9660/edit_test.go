@@ -276,7 +276,7 @@ func TestDigest(t *testing.T) {
 		e.Write("/ks.cfg", []byte(ks))
 		return view(t, e).Digest("abc")
 	}
-	if digest("a") != digest("a") {
+	if first, second := digest("a"), digest("a"); first != second {
 		t.Error("equal edits have different digests")
 	}
 	if digest("a") == digest("b") {

@@ -55,11 +55,6 @@ func putBoth32(p []byte, v uint32) {
 	binary.BigEndian.PutUint32(p[4:], v)
 }
 
-func putBoth16(p []byte, v uint16) {
-	binary.LittleEndian.PutUint16(p, v)
-	binary.BigEndian.PutUint16(p[2:], v)
-}
-
 // eachRecord calls fn for the records of a directory's bytes, with their offset. A record ends in the block in which it
 // begins; zeros fill the rest of a block (ECMA-119 6.8.1.1).
 func eachRecord(data []byte, fn func(off int, r record) error) error {

@@ -24,7 +24,7 @@ func TestSecretIsNotPrinted(t *testing.T) {
 		"secret": secret, "pointer": &secret, "login": login, "login pointer": &login,
 		"slice": []credential.Secret{secret}, "map": map[string]credential.Secret{"a": secret},
 		"nested": struct{ L *credential.Login }{&login},
-		"any": []any{login, &secret},
+		"any":    []any{login, &secret},
 	}
 	for name, value := range values {
 		t.Run(name, func(t *testing.T) {
