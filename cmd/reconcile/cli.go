@@ -91,7 +91,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	root.SetErr(c.stderr)
 	c.options.addCommon(root.PersistentFlags())
 	c.addRun(root)
-	root.AddCommand(c.validateCommand(), c.statusCommand(), c.renderCommand(), c.adoptCommand(), c.labCommand())
+	root.AddCommand(c.validateCommand(), c.statusCommand(), c.renderCommand(), c.adoptCommand(), c.labCommand(), c.isoCommand())
 	return root
 }
 
