@@ -8,9 +8,9 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -52,23 +52,33 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return finish(root.ExecuteContext(ctx), stderr)
 }
 
+// sameInterrupt is how long after the first interrupt a further one counts as
+// the same: a signal to a process group often comes twice.
+const sameInterrupt = 500 * time.Millisecond
+
 // interruptible returns a context that the second interrupt ends; the first
 // one closes drain. A command that does not drain is ended by the first.
 func (c *cli) interruptible(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	var once sync.Once
+	signal.Ignore(syscall.SIGPIPE) // who stops reading our output does not stop an install
 	go func() {
+		var first time.Time
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-signals:
 			}
-			first := false
-			once.Do(func() { close(c.drain); first = true })
-			if !first || !c.drains.Load() {
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				close(c.drain)
+				if !c.drains.Load() {
+					cancel()
+				}
+			case time.Since(first) > sameInterrupt:
 				cancel()
 			}
 		}
@@ -91,7 +101,8 @@ func (c *cli) rootCommand() *cobra.Command {
 	root.SetErr(c.stderr)
 	c.options.addCommon(root.PersistentFlags())
 	c.addRun(root)
-	root.AddCommand(c.validateCommand(), c.statusCommand(), c.renderCommand(), c.adoptCommand(), c.labCommand(), c.isoCommand())
+	root.AddCommand(c.validateCommand(), c.statusCommand(), c.renderCommand(), c.adoptCommand(), c.labCommand(), c.isoCommand(),
+		c.probeCommand(), c.trustCommand(), c.redfishCommand())
 	return root
 }
 
