@@ -76,7 +76,7 @@ func (c *cli) probe(ctx context.Context, client *redfish.Client, media bool) (er
 	defer func() { err = errors.Join(err, client.Close(context.WithoutCancel(ctx))) }()
 	found, err := client.Probe(ctx)
 	if err != nil {
-		return err
+		return hintTrust(err)
 	}
 	if media {
 		found.Abilities = append(found.Abilities, c.probeFetch(ctx, client, found))
@@ -95,6 +95,14 @@ func (c *cli) probe(ctx context.Context, client *redfish.Client, media bool) (er
 	}
 	if err == nil && !found.Usable() {
 		err = &codeError{code: exitHosts}
+	}
+	return err
+}
+
+// hintTrust names the way to trust a BMC that is not trusted yet.
+func hintTrust(err error) error {
+	if errors.Is(err, redfish.ErrTLS) {
+		return fmt.Errorf("%w; reconcile trust shows the certificate, to pin it", err)
 	}
 	return err
 }

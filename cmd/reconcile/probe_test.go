@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -61,8 +62,22 @@ func TestProbeAddress(t *testing.T) {
 		t.Errorf("with another pin: exit code %d, %s", code, errs)
 	}
 	_, errs, code = execute("probe", "--address", url, "--credentials", "lab")
-	if code != exitError || !strings.Contains(errs, "certificate not trusted") {
+	if code != exitError || !strings.Contains(errs, "certificate not trusted") || !strings.Contains(errs, "reconcile trust shows the certificate") {
 		t.Errorf("with no pin: exit code %d, %s", code, errs)
+	}
+}
+
+// TestLocate: where the fleet has no address of a BMC, NetBox has.
+func TestLocate(t *testing.T) {
+	c := &cli{stderr: io.Discard}
+	c.options.fleet, c.options.netboxURL = serveLab(t), os.Getenv("NETBOX_URL")
+	_, target, err := c.locate(t.Context(), "web-01")
+	if err != nil || target.Address != "10.10.0.10" || target.Host.Name != "web-01" {
+		t.Errorf("got %+v, %v", target, err)
+	}
+	c.options.netboxURL = ""
+	if _, _, err := c.locate(t.Context(), "web-01"); err == nil || !strings.Contains(err.Error(), "no NetBox is named") {
+		t.Errorf("without NetBox: %v", err)
 	}
 }
 

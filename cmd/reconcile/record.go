@@ -75,7 +75,7 @@ func (c *cli) record(ctx context.Context, hosts []string, bare bareBMC, dir stri
 		return root.WriteFile(name, body, 0o600)
 	})
 	if err != nil {
-		return err
+		return hintTrust(err)
 	}
 	fmt.Fprintf(c.stdout, "%s: %d resources, scrubbed; look through them before you share them\n", filepath.Clean(dir), n)
 	return nil
