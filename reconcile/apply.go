@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/metalcue/metalcue/reconcile/redfish"
 	"github.com/metalcue/metalcue/reconcile/rollout"
 )
 
@@ -34,8 +35,8 @@ func (r *Reconciler) Apply(ctx context.Context, p *Plan, w *World) (*Report, err
 	if len(installs) == 0 {
 		return report, nil
 	}
-	a := &application{r: r, fleetPlan: p, world: w, report: report}
-	defer a.shelf.Close()
+	a := &application{r: r, plan: p, world: w, report: report}
+	defer a.close()
 	a.shelf.images = r.Images
 	a.prepare(ctx, installs)
 	err := a.rollOut(ctx)
@@ -47,23 +48,43 @@ func orNone(commit string) string { return cmp.Or(commit, "none") }
 
 // An application is one Apply under way. Only its own goroutine touches it.
 type application struct {
-	r         *Reconciler
-	fleetPlan *Plan
-	world     *World
-	report    *Report
-	shelf     shelf
-	ready     map[string]*prepared
+	r        *Reconciler
+	plan     *Plan
+	world    *World
+	report   *Report
+	shelf    shelf
+	ready    map[string]*prepared
+	installs []*install
 }
 
+// close stops offering the media of hosts that failed, and lets go of images.
+func (a *application) close() {
+	for _, in := range a.installs {
+		in.withdraw()
+	}
+	a.shelf.Close()
+}
+
+// prepare prepares all hosts. An interrupt ends it at once, for nothing has
+// been touched.
 func (a *application) prepare(ctx context.Context, installs []Change) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-a.r.Drain:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	ready, unfit := a.r.prepareAll(ctx, a.world, installs, &a.shelf)
 	a.ready = ready
-	for host, err := range unfit {
-		result := ResultBlocked
+	for _, host := range sortedKeys(unfit) {
+		o := Outcome{Host: host, Result: ResultBlocked, Step: StepPrepare, Err: unfit[host]}
 		if ctx.Err() != nil {
-			result = ResultNotStarted
+			o = Outcome{Host: host, Result: ResultNotStarted, Step: StepPrepare, Reason: "the run was interrupted before its turn"}
 		}
-		a.finish(Outcome{Host: host, Result: result, Step: StepPrepare, Err: err})
+		a.finish(o)
 	}
 }
 
@@ -98,7 +119,7 @@ func hostless(err error) error {
 
 // rollOut starts hosts as the rollout allows, and waits for those that run.
 func (a *application) rollOut(ctx context.Context) error {
-	hosts, unavailable := rolloutHosts(a.fleetPlan)
+	hosts, unavailable := rolloutHosts(a.plan)
 	hosts = slices.DeleteFunc(hosts, func(h rollout.Host) bool { return a.ready[h.Name] == nil })
 	ro := rollout.New(Limits(a.r.Fleet), rolloutRoles(a.r.Fleet), hosts, unavailable)
 	ended := make(chan Outcome)
@@ -119,6 +140,7 @@ func (a *application) rollOut(ctx context.Context) error {
 		for _, host := range start {
 			a.r.Emit(Event{Host: host, Kind: Started})
 			in := a.newInstall(host)
+			a.installs = append(a.installs, in)
 			go func() { ended <- in.run(ctx) }()
 		}
 		if ro.InFlight() == 0 && wake.IsZero() {
@@ -132,8 +154,8 @@ func (a *application) rollOut(ctx context.Context) error {
 			switch o.Result {
 			case ResultInstalled:
 				ro.Done(o.Host, true, time.Now())
-			case ResultBlocked, ResultStale, ResultHeld:
-				ro.Withdraw(o.Host)
+			case ResultBlocked, ResultStale, ResultHeld, ResultNotStarted:
+				ro.Withdraw(o.Host, errors.Is(o.Err, ErrHeld) || errors.Is(o.Err, redfish.ErrUnreachable))
 			default:
 				ro.Done(o.Host, false, time.Now())
 			}
@@ -149,7 +171,9 @@ func (a *application) rollOut(ctx context.Context) error {
 
 // notStarted records the hosts that the rollout never let start.
 func (a *application) notStarted(ctx context.Context, ro *rollout.Rollout, draining bool) error {
-	for host, reason := range ro.Held(time.Now()) {
+	held := ro.Held(time.Now())
+	for _, host := range sortedKeys(held) {
+		reason := held[host]
 		if draining || ctx.Err() != nil {
 			reason = "the run was interrupted before its turn"
 		}

@@ -19,23 +19,26 @@ import (
 type Options struct {
 	// InstallUnmarked are hosts that may be installed although their machine
 	// bears no marker and NetBox says that it is in service.
-	InstallUnmarked []string
+	InstallUnmarked []string `json:"installUnmarked,omitempty"`
 	// Retry are quarantined hosts that get one more attempt.
-	Retry []string
+	Retry []string `json:"retry,omitempty"`
 	// MaxInstalls lowers or raises policy.guard.maxInstalls; 0 leaves it.
-	MaxInstalls int
+	MaxInstalls int `json:"maxInstalls,omitempty"`
 }
 
 // Diff decides what to do about each host of the world. It does no I/O, reads
 // no clock, and returns equal plans for equal arguments.
 func Diff(f *schema.Fleet, w *World, o Options) *Plan {
-	p := &Plan{Format: PlanFormat, Commit: w.Commit, Dirty: w.Dirty}
+	p := &Plan{Format: PlanFormat, Commit: w.Commit, Dirty: w.Dirty, Limit: w.Limit, Options: o}
 	for _, name := range sortedKeys(w.Hosts) {
 		d := decider{fleet: f, world: w, options: o, obs: w.Hosts[name], host: w.Hosts[name].Host}
 		p.Changes = append(p.Changes, d.decide())
 	}
 	for _, n := range w.Notes {
 		p.Notes = append(p.Notes, n.Msg)
+	}
+	if n := len(f.Hosts) - len(w.Hosts); n > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("%d hosts of the fleet were not looked at; limits of failure domains count only those that were", n))
 	}
 	hosts, unavailable := rolloutHosts(p)
 	p.Waves = rollout.Waves(Limits(f), rolloutRoles(f), hosts, unavailable)
@@ -115,7 +118,7 @@ func (d *decider) describe() {
 // blocked looks for what forbids every action, and reports whether it found it.
 func (d *decider) blocked() bool {
 	for _, f := range d.obs.Findings {
-		if f.Severity == netbox.Error {
+		if f.Severity != netbox.Warning {
 			d.block(InventoryDisagrees, f.Msg)
 			d.change.Drift = append(d.change.Drift, Drift{Kind: "inventory", From: f.Got, To: f.Want})
 		}
@@ -254,32 +257,42 @@ func (d *decider) installing(m marker.Marker) {
 		return
 	}
 	d.because(LeaseEnded, fmt.Sprintf("run %s began attempt %d and has not been heard of since %s", m.Run, m.Attempt, m.Lease.Format(time.RFC3339)))
-	d.again(m)
+	d.again(m, "whatever that attempt has left", false)
 }
 
 // failedBefore tries again until the attempts are spent.
 func (d *decider) failedBefore(m marker.Marker) {
 	d.because(AttemptFailed, fmt.Sprintf("attempt %d failed: %s", m.Attempt, m.Reason))
-	d.again(m)
+	if strings.HasPrefix(m.Reason, untouched) {
+		d.again(m, "what ran there before that attempt", false)
+		return
+	}
+	d.again(m, "an unfinished install", true)
 }
 
 // again makes the next attempt, unless the attempts for this spec are spent.
-func (d *decider) again(m marker.Marker) {
+// When the attempt was for another declaration and may not have touched the
+// disks (erased is false), what runs there may well be what is declared now:
+// a person decides.
+func (d *decider) again(m marker.Marker, loses string, erased bool) {
 	d.change.Drift = []Drift{{Kind: "os", To: d.host.OS}}
-	d.change.Loses = "an unfinished install"
-	attempt := m.Attempt + 1
-	if m.Spec != d.change.To.Spec {
+	attempt, same := m.Attempt+1, m.Spec == d.change.To.Spec
+	if !same {
 		attempt = 1
 	}
 	retry := slices.Contains(d.options.Retry, d.host.Name)
-	if attempt > d.fleet.Policy.Attempts && !retry {
-		d.change.Loses = ""
-		d.block(Quarantined, fmt.Sprintf("%d attempts were made (policy.attempts); change its declaration, or look at it and then: reconcile --retry %s", m.Attempt, d.host.Name))
+	remedy := fmt.Sprintf("look at it, and then: reconcile adopt %[1]s, or: reconcile --retry %[1]s", d.host.Name)
+	switch {
+	case retry:
+		d.because(ByRequest, "asked for by --retry")
+	case !same && !erased:
+		d.block(Undecided, "that was for another declaration, and what runs there now is not known; "+remedy)
+		return
+	case attempt > d.fleet.Policy.Attempts:
+		d.block(Quarantined, fmt.Sprintf("%d attempts were made (policy.attempts); change its declaration, or %s", m.Attempt, remedy))
 		return
 	}
-	if retry {
-		d.because(ByRequest, "asked for by --retry")
-	}
+	d.change.Loses = loses
 	d.install(Reinstall, min(attempt, 9))
 }
 
@@ -292,10 +305,8 @@ func (d *decider) install(a Action, attempt int) {
 	case a == Reinstall && !slices.Contains(d.fleet.Policy.NetBox.Install, status):
 		d.hold(StatusForbids, fmt.Sprintf("NetBox says %q, and policy.netbox.install allows %s only", status, strings.Join(d.fleet.Policy.NetBox.Install, ", ")))
 	}
-	for _, f := range d.fleet.Policy.Freeze {
-		if !d.world.At.Before(f.From) && d.world.At.Before(f.Until) {
-			d.hold(Frozen, fmt.Sprintf("frozen until %s: %s", f.Until.Format(time.RFC3339), f.Reason))
-		}
+	if f := d.fleet.Policy.FrozenAt(d.world.At); f != nil {
+		d.hold(Frozen, fmt.Sprintf("frozen until %s: %s", f.Until.Format(time.RFC3339), f.Reason))
 	}
 }
 
@@ -347,15 +358,19 @@ func rolloutRoles(f *schema.Fleet) map[string]rollout.Role {
 	return roles
 }
 
-// rolloutHosts returns the hosts to install, and those that count as
-// unavailable: unreachable, unfit, and driven by another run.
+// rolloutHosts returns the hosts to install, and those that are unavailable
+// whatever is done: driven by another run, left unfinished by an earlier one,
+// or not to be read, or off, for a cause that a person must mend.
 func rolloutHosts(p *Plan) (install, unavailable []rollout.Host) {
 	for _, c := range p.Changes {
+		m, err := marker.Parse(c.From.Marker)
+		unfinished := err == nil && m.State != marker.Installed
 		h := rollout.Host{Name: c.Host, Role: c.Role, Domain: c.Domain}
 		switch {
 		case c.Action == Install || c.Action == Reinstall:
+			h.Down = unfinished
 			install = append(install, h)
-		case c.Action == Held || c.Error && c.From.Power != "On":
+		case c.Action == Held || unfinished || c.Error && c.From.Power != "On":
 			unavailable = append(unavailable, h)
 		}
 	}

@@ -18,13 +18,14 @@
 //
 // An install is a list of steps: see stages. Everything that can go wrong
 // without a machine (the base image and its digest, the answer file and its
-// secrets, the patch) is tried before the first of them. A host's marker in
-// its BMC says where it stands: installed (k), being installed by a run until
-// its lease ends (i), or failed after so many attempts (f); see package marker.
+// secrets, the patch, the media's URL) is tried before the first that touches
+// it. A host's marker in its BMC says where it stands: installed (k), being
+// installed by a run until its lease ends (i), or failed after so many attempts
+// (f); see package marker.
 //
 // An install that fails before its media were booted puts the machine back
-// into service; one that fails later leaves machine and media as they are, for
-// a person to look at.
+// into service; one that fails later leaves the machine as it is for a person
+// to look at, with its media in until the run ends.
 //
 // # Invariants, and the tests that hold them
 //
@@ -34,6 +35,9 @@
 //   - A machine whose serial number is not NetBox's is never written to, and
 //     neither is one with any other fault that can be known before; the other
 //     hosts go on. TestHostErrors.
+//   - An attempt that did not touch the disks gives no leave to erase what runs
+//     there once the declaration has changed: a person decides.
+//     TestRevertedDeclaration.
 //   - Looking changes nothing: BMCs and NetBox see GET only, and no file
 //     appears. TestDryRunReadsOnly.
 //   - A plan is bound to its commit and to what each machine bore.
@@ -42,14 +46,21 @@
 //   - A plan that exceeds the guard is refused as a whole. TestGuardRefusesThePlan.
 //   - The limits of a rollout are exact at every moment.
 //     TestLimitsNeverExceeded in package rollout.
-//   - The marker is proved writable before anything is erased, and a tag that
-//     a failed claim cut short is put back. TestHostErrors.
+//   - The marker is proved writable, and a URL that the BMC can reach is found,
+//     before anything is touched; a tag that a failed claim cut short is put
+//     back. TestHostErrors, TestNoMediaAddress.
+//   - Media are for the BMC that they were made for. TestMediaAreForTheirBMC.
+//   - Nothing but the declared patch differs from the base image.
+//     TestRandomPatches in package iso9660.
+//   - A freeze that begins during a run holds the hosts whose turn comes in it.
+//     TestFreezeBeginsDuringTheRun.
 //   - Off counts only when it is read three times and the media were read as
 //     an install reads them. TestPowerFlicker, TestVerdicts.
 //   - A run right after a successful one writes nothing. TestInstall, for
 //     every make of BMC.
-//   - One run owns a host at a time, and a dead owner's claim ends by itself.
-//     TestTwoRuns, TestCancel.
+//   - One run owns a host at a time, for as long as it lives; it stops when its
+//     claim is replaced, and a dead owner's claim ends by itself. TestTwoRuns,
+//     TestClaimOutlivesVerification, TestLostClaim, TestCancel.
 //   - The first interrupt starts nothing new and finishes what runs; the second
 //     stops and says where each host was left. TestDrain, TestCancel.
 //   - Secrets are in no plan, event, report, log or error. TestNoSecrets.

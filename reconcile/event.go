@@ -13,6 +13,7 @@ const (
 	StepObserve  Step = "observe"
 	StepPrepare  Step = "prepare"   // base image, answer file, patch: nothing is touched
 	StepIdentity Step = "identity"  // the machine is the declared one, and as planned
+	StepMedia    Step = "media"     // its media are offered
 	StepClaim    Step = "claim"     // the marker is written and read back
 	StepPowerOff Step = "power-off" //
 	StepInsert   Step = "insert"    // virtual media ejected, inserted and proved
@@ -27,7 +28,7 @@ const (
 
 // Steps lists the steps of one install in order.
 func Steps() []Step {
-	return []Step{StepPrepare, StepIdentity, StepClaim, StepPowerOff, StepInsert, StepBoot, StepInstall,
+	return []Step{StepPrepare, StepIdentity, StepMedia, StepClaim, StepPowerOff, StepInsert, StepBoot, StepInstall,
 		StepEject, StepDisk, StepVerify, StepMarker, StepJournal}
 }
 

@@ -33,7 +33,7 @@ func TestHostErrors(t *testing.T) {
 		{"wrong credentials", func(g *rig) { g.bmcs["web-02"].Password = "another" }, `refuses the login "bmc"`, false},
 		{"unreachable BMC", func(g *rig) { delete(g.rack.BMCs, "10.0.0.2") }, "10.0.0.2", false},
 		{"read-only AssetTag", func(g *rig) { g.quirk("web-02", func(q *bmctest.Quirks) { q.TagReadOnly = true }) }, "read-only", true},
-		{"full AssetTag", func(g *rig) { g.quirk("web-02", func(q *bmctest.Quirks) { q.TagMax, q.TagCuts = 16, true }) }, "does not fit", true},
+		{"full AssetTag", func(g *rig) { g.quirk("web-02", func(q *bmctest.Quirks) { q.TagMax, q.TagCuts = 24, true }) }, "does not fit", true},
 		{"image with a wrong SHA-256", func(g *rig) {
 			bad := *g.fleet.Images["rocky-9.6"]
 			bad.Name, bad.SHA256 = "rocky-bad", digest("9")
@@ -56,11 +56,16 @@ func TestHostErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newRig(t, bmctest.Generic, bmctest.Generic, bmctest.Generic)
+				before := installedTag(digest("5"), "web", 1, "00000", "r") // short enough for the full one
+				g.bmcs["web-02"].AssetTag = before
 				tt.spoil(g)
 				p, w := g.plan()
 				report, err := g.r.Apply(t.Context(), p, w)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if after := g.bmcs["web-02"].Tag(); after != before {
+					t.Errorf("web-02 bore %q and bears %q", before, after)
 				}
 				words := p.Change("web-02").Reasons[0].Text
 				for _, o := range report.Outcomes {
@@ -125,7 +130,7 @@ func TestVerdicts(t *testing.T) {
 		{"power is lost among the packages, and verification finds it", habit(func(h *bmctest.Habits) { h.PowersOffEarly = true }), "verify", `check "tcp 22"`, reconcile.StepVerify},
 		{"it boots its disk instead", habit(func(h *bmctest.Habits) { h.NeverBootsCD = true }), "media-not-read", "did not boot from CD", reconcile.StepInstall},
 		{"the installed OS does not come up", habit(func(h *bmctest.Habits) { h.NeverComesUp = true }), "verify", `check "tcp 22"`, reconcile.StepVerify},
-		{"the BMC has no licence for media", func(g *rig) { g.quirk("web-01", func(q *bmctest.Quirks) { q.NoMediaLicence = true }) }, "insert", "its disks are untouched", reconcile.StepInsert},
+		{"the BMC has no licence for media", func(g *rig) { g.quirk("web-01", func(q *bmctest.Quirks) { q.NoMediaLicence = true }) }, "pre-insert", "its disks are untouched", reconcile.StepInsert},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -199,7 +204,6 @@ func TestBackToService(t *testing.T) {
 func TestDryRunReadsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, bmctest.Supported()...)
-		cache := t.TempDir()
 		p, _ := g.plan()
 		if len(p.Installs()) != len(bmctest.Supported()) {
 			t.Errorf("%d installs are planned, want one for each of %d machines", len(p.Installs()), len(bmctest.Supported()))
@@ -210,8 +214,8 @@ func TestDryRunReadsOnly(t *testing.T) {
 		if writes := g.netbox.Writes(); len(writes) > 0 {
 			t.Errorf("a dry run wrote to NetBox: %v", writes)
 		}
-		if files, err := os.ReadDir(cache); err != nil || len(files) > 0 {
-			t.Errorf("a dry run left %v (%v)", files, err)
+		if files, err := os.ReadDir(g.cache); err != nil || len(files) > 0 {
+			t.Errorf("a dry run left %v in the image cache (%v)", files, err)
 		}
 	})
 }

@@ -102,38 +102,6 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// TestTwoRuns: of two runs that planned the same host, one drives it.
-func TestTwoRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, bmctest.Generic)
-		p, w := g.plan()
-		other := g.reconciler("run2")
-		other.OnEvent = nil
-		done := make(chan *reconcile.Report)
-		go func() {
-			time.Sleep(time.Minute) // the first has claimed it by then
-			report, err := other.Apply(t.Context(), p, w)
-			if err != nil {
-				t.Error(err)
-			}
-			done <- report
-		}()
-		report, err := g.r.Apply(t.Context(), p, w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if o := only(t, report); o.Result != reconcile.ResultInstalled {
-			t.Errorf("the first run: %s: %s", o.Result, o.Reason)
-		}
-		if o := only(t, <-done); o.Result != reconcile.ResultHeld {
-			t.Errorf("the second run: %s: %s; want held", o.Result, o.Reason)
-		}
-		if n := g.bmcs["web-01"].Machine.Installs(); n != 1 {
-			t.Errorf("%d installs, want one", n)
-		}
-	})
-}
-
 // TestStalePlan: a plan is bound to its commit and to what each machine bore.
 func TestStalePlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

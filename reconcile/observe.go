@@ -58,7 +58,7 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 	if err != nil {
 		return nil, fmt.Errorf("reading NetBox: %w", err)
 	}
-	w := &World{At: time.Now(), Commit: r.Commit, Dirty: r.Dirty, Hosts: map[string]*Observation{}}
+	w := &World{At: time.Now(), Commit: r.Commit, Dirty: r.Dirty, Limit: sel.expressions(), Hosts: map[string]*Observation{}}
 	devices := devicesByName(snapshot)
 	for _, name := range hosts {
 		o := &Observation{Host: r.Fleet.Hosts[name], Device: devices[strings.ToLower(name)]}

@@ -34,6 +34,7 @@ const (
 	AttemptFailed      ReasonCode = "attempt-failed"
 	LeaseEnded         ReasonCode = "lease-ended"
 	Claimed            ReasonCode = "claimed"
+	Undecided          ReasonCode = "undecided"
 	Quarantined        ReasonCode = "quarantined"
 	Protected          ReasonCode = "protected"
 	Frozen             ReasonCode = "frozen"
@@ -113,9 +114,12 @@ type Wanted struct {
 // A Plan is everything that Apply will do, in order, and what it will leave
 // alone. It can be stored and read back.
 type Plan struct {
-	Format  int      `json:"format"`
-	Commit  string   `json:"commit"` // "" when the fleet is in no repository
-	Dirty   bool     `json:"dirty,omitempty"`
+	Format int    `json:"format"`
+	Commit string `json:"commit"` // "" when the fleet is in no repository
+	Dirty  bool   `json:"dirty,omitempty"`
+	// Limit and Options are what the plan was asked for with.
+	Limit   []string `json:"limit,omitempty"`
+	Options Options  `json:"options,omitzero"`
 	Changes []Change `json:"changes"` // one for each selected host, sorted by name
 	// Waves is the order of installs if all of them succeed.
 	Waves [][]string `json:"waves,omitempty"`
@@ -178,6 +182,28 @@ func (p *Plan) Change(host string) *Change {
 		}
 	}
 	return nil
+}
+
+// Differs returns the names of the hosts for which two plans do not say the
+// same, and whether anything else about them differs.
+func (p *Plan) Differs(q *Plan) (hosts []string, other bool) {
+	for _, c := range p.Changes {
+		if d := q.Change(c.Host); d == nil || !sameChange(c, *d) {
+			hosts = append(hosts, c.Host)
+		}
+	}
+	for _, c := range q.Changes {
+		if p.Change(c.Host) == nil {
+			hosts = append(hosts, c.Host)
+		}
+	}
+	return hosts, p.Format != q.Format || p.Commit != q.Commit || p.Dirty != q.Dirty || p.Refused != q.Refused
+}
+
+// sameChange compares what is bound: words and positions may differ.
+func sameChange(a, b Change) bool {
+	return a.Action == b.Action && a.Attempt == b.Attempt && a.Loses == b.Loses && a.OS == b.OS && a.Role == b.Role &&
+		a.To == b.To && a.From.Marker == b.From.Marker && a.From.Serial == b.From.Serial && a.From.BMC == b.From.BMC
 }
 
 // Errors that callers tell apart.

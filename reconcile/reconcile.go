@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"net"
+	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -76,6 +80,9 @@ type Reconciler struct {
 	// MediaURL returns the URL at which the BMC at an address finds a medium,
 	// in one of the schemes that this BMC can fetch.
 	MediaURL func(ctx context.Context, p *isohttp.Publication, bmc string, schemes []string) (string, error)
+	// AnyClient lets every address read a host's media. Otherwise only its
+	// BMC's may, as far as that is known as an IP address.
+	AnyClient bool
 	// Secret returns a value that an answer file names.
 	Secret func(ctx context.Context, name string) (credential.Secret, error)
 	// Verify returns nil once all checks of an installed host have passed.
@@ -102,7 +109,7 @@ type Timing struct {
 	Boot     time.Duration // from power-on until the media must have been read: 20 min
 	BMC      time.Duration // that a BMC may be silent during an install: 10 min
 	Lease    time.Duration // that a claim lasts unless it is renewed: 15 min
-	Verify   time.Duration // from power-on until a host must pass its checks: 15 min
+	Settle   time.Duration // from a claim until it is looked at again: 10 s
 	Progress time.Duration // between two progress events of a host: 1 s
 }
 
@@ -113,9 +120,26 @@ func (t Timing) withDefaults() Timing {
 		Boot:     cmp.Or(t.Boot, 20*time.Minute),
 		BMC:      cmp.Or(t.BMC, 10*time.Minute),
 		Lease:    cmp.Or(t.Lease, 15*time.Minute),
-		Verify:   cmp.Or(t.Verify, 15*time.Minute),
+		Settle:   cmp.Or(t.Settle, 10*time.Second),
 		Progress: cmp.Or(t.Progress, time.Second),
 	}
+}
+
+// mediaClient returns the only address that may read the media for a BMC, or
+// the zero address for any.
+func (r *Reconciler) mediaClient(bmc string) netip.Addr {
+	if r.AnyClient {
+		return netip.Addr{}
+	}
+	host := bmc
+	if u, err := url.Parse(bmc); err == nil && u.Host != "" {
+		host = u.Host
+	}
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	addr, _ := netip.ParseAddr(strings.Trim(host, "[]"))
+	return addr
 }
 
 // base is an opened base image.

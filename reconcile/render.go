@@ -34,7 +34,7 @@ func (r *Reconciler) Render(ctx context.Context, host string) ([]RenderedFile, e
 	o := w.Hosts[host]
 	if o.Device == nil {
 		for _, f := range o.Findings {
-			err = errors.Join(err, errors.New(f.Msg))
+			err = errors.Join(err, errors.New(f.String()))
 		}
 		return nil, err
 	}

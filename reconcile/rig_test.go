@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,6 +64,7 @@ type rig struct {
 	media  *isohttp.Server
 	bmcs   map[string]*bmctest.BMC // by host
 	events []reconcile.Event
+	cache  string // of images
 	r      *reconcile.Reconciler
 }
 
@@ -71,7 +73,7 @@ type rig struct {
 func newRig(t *testing.T, vendors ...bmctest.Vendor) *rig {
 	t.Helper()
 	g := &rig{
-		t: t, fleet: smallFleet(len(vendors)), media: &isohttp.Server{}, bmcs: map[string]*bmctest.BMC{},
+		t: t, cache: t.TempDir(), fleet: smallFleet(len(vendors)), media: &isohttp.Server{}, bmcs: map[string]*bmctest.BMC{},
 		netbox: &netboxtest.Server{Token: netboxToken},
 		rack:   &bmctest.Rack{BMCs: map[string]*bmctest.BMC{}, Machines: map[string]*bmctest.Machine{}},
 	}
@@ -119,7 +121,7 @@ func (g *rig) addHost(i int, v bmctest.Vendor) {
 	name := fmt.Sprintf("web-%02d", i+1)
 	oob, ip := fmt.Sprintf("10.0.%d.%d", i/200, i%200+1), fmt.Sprintf("10.1.%d.%d", i/200, i%200+1)
 	machine := &bmctest.Machine{
-		Fetch: g.media.Transport(), PostTime: 2 * time.Minute, BootTime: time.Minute, InstallTime: 10 * time.Minute,
+		Fetch: g.media.TransportFrom(netip.MustParseAddr(oob)), PostTime: 2 * time.Minute, BootTime: time.Minute, InstallTime: 10 * time.Minute,
 		Patience: 10 * time.Second,
 	}
 	if i%2 == 1 {
@@ -146,7 +148,7 @@ func (g *rig) reconciler(run string) *reconcile.Reconciler {
 				Address: t.Address, Login: credential.Login{Username: "operator", Password: bmcPassword}, Transport: g.rack.Transport(),
 			}, nil
 		},
-		Images: &isohttp.Store{Dir: g.t.TempDir()},
+		Images: &isohttp.Store{Dir: g.cache},
 		Media:  g.media,
 		MediaURL: func(_ context.Context, p *isohttp.Publication, _ string, schemes []string) (string, error) {
 			if slices.Contains(schemes, "http") {

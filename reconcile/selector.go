@@ -84,12 +84,17 @@ func (t term) match(h *schema.Host, rack *string) bool {
 		value = *rack
 	}
 	ok, _ := path.Match(t.pattern, value)
+	if t.key == "site" && !ok { // a site in a site goes by its own name too
+		ok, _ = path.Match(t.pattern, path.Base(value))
+	}
 	return ok
 }
 
 // String returns the selector as it may be written.
-func (s Selector) String() string {
-	var expressions []string
+func (s Selector) String() string { return strings.Join(s.expressions(), " or ") }
+
+// expressions returns what ParseSelector would read again.
+func (s Selector) expressions() (expressions []string) {
 	for _, all := range s.any {
 		var parts []string
 		for _, t := range all {
@@ -97,5 +102,5 @@ func (s Selector) String() string {
 		}
 		expressions = append(expressions, strings.Join(parts, ","))
 	}
-	return strings.Join(expressions, " or ")
+	return expressions
 }

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,23 +10,6 @@ import (
 	"github.com/metalcue/metalcue/reconcile/answer"
 	"github.com/metalcue/metalcue/reconcile/redfish"
 )
-
-// A verdict is an install's failure with the word for it that goes into the
-// marker.
-type verdict struct {
-	reason string
-	text   string
-}
-
-func (v *verdict) Error() string { return v.text }
-
-// failureReason returns the marker's word for an error at a step.
-func failureReason(step Step, err error) string {
-	if v, ok := errors.AsType[*verdict](err); ok {
-		return v.reason
-	}
-	return string(step)
-}
 
 // offReadings is how many readings in a row must say Off.
 const offReadings = 3
@@ -60,9 +42,8 @@ type watcher struct {
 	heard    time.Time // when its BMC last answered
 	silent   bool      // its silence has been told
 	deadline time.Duration
-	off      int       // readings in a row that said Off
-	told     int64     // bytes that the last progress event told of
-	renewAt  time.Time // not before then is a failed renewal tried again
+	off      int   // readings in a row that said Off
+	told     int64 // bytes that the last progress event told of
 }
 
 // wait lets d pass, telling the progress of the media meanwhile.
@@ -85,7 +66,6 @@ func (w *watcher) wait(ctx context.Context, d time.Duration) error {
 
 // look reads the machine's power once and judges what is known.
 func (w *watcher) look(ctx context.Context) (done bool, err error) {
-	w.keepClaim(ctx)
 	power, err := w.machine.Power(ctx)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -125,7 +105,7 @@ func (w *watcher) overdue(now time.Time) error {
 		return &verdict{"media-not-read", fmt.Sprintf("nothing was read from its media within %s of power-on: it did not boot from CD, or its BMC cannot reach this media server", w.timing.Boot)}
 	}
 	if now.Sub(w.began) > w.deadline {
-		return &verdict{"deadline", fmt.Sprintf("it is still on after %s (the image's deadline): the installer stopped at an error or a question; look at its console, the media are still in; last read: %s", w.deadline, lastRead(p))}
+		return &verdict{"deadline", fmt.Sprintf("it is still on after %s (the image's deadline): the installer stopped at an error or a question; look at its console; its media stay in until this run ends; last read: %s", w.deadline, lastRead(p))}
 	}
 	return nil
 }
@@ -160,16 +140,4 @@ func read(p isohttp.Progress, phase answer.Phase) bool {
 		return of.Total > 0 && of.Distinct == of.Total
 	}
 	return of.Distinct > 0
-}
-
-// keepClaim renews the claim when half of its lease is over.
-func (w *watcher) keepClaim(ctx context.Context) {
-	now := time.Now()
-	if w.lease.Sub(now) > w.timing.Lease/2 || now.Before(w.renewAt) {
-		return
-	}
-	if err := w.renew(ctx); err != nil && ctx.Err() == nil {
-		w.warn("renewing its claim: %v", err)
-		w.renewAt = now.Add(w.timing.Lease / 8)
-	}
 }

@@ -14,6 +14,7 @@ type World struct {
 	At     time.Time
 	Commit string
 	Dirty  bool
+	Limit  []string // the selector's expressions
 	// Fatal are findings that concern no single host and stop the run.
 	Fatal []netbox.Finding
 	// Notes are findings that concern no declared host and stop nothing.

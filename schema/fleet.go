@@ -230,3 +230,13 @@ type Freeze struct {
 	From, Until time.Time
 	Reason      string
 }
+
+// FrozenAt returns the freeze that t lies in, or nil.
+func (p *Policy) FrozenAt(t time.Time) *Freeze {
+	for i, f := range p.Freeze {
+		if !t.Before(f.From) && t.Before(f.Until) {
+			return &p.Freeze[i]
+		}
+	}
+	return nil
+}

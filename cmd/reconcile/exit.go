@@ -28,7 +28,7 @@ const exitCodes = `Exit codes:
   0    done, or in sync
   1    error
   2    drift (only with --detailed-exitcode)
-  3    some hosts failed, or need a person
+  3    some hosts failed, or must be mended first
   4    the plan is stale
   5    hosts are held by another run
   130  interrupted`

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // interruptLab runs the lab as a process of its own, sends it interrupts once
@@ -35,6 +36,9 @@ func interruptLab(t *testing.T, interrupts int) (code int, stdout, stderr string
 		said.WriteString(lines.Text() + "\n")
 		begun := strings.HasSuffix(lines.Text(), ": installing")
 		drained := strings.Contains(lines.Text(), "interrupted: finishing")
+		if drained && interrupts > 1 {
+			time.Sleep(2 * sameInterrupt)
+		}
 		if begun && interrupts > 0 && !strings.Contains(said.String(), "interrupted") || drained && interrupts > 1 {
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)

@@ -5,9 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
+	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -122,7 +125,7 @@ func writable(file string, force bool) error {
 
 // serveISO serves an image until ctx ends, which is how it is meant to end.
 func (c *cli) serveISO(ctx context.Context, iso *reconcile.ISO) error {
-	watch := &isoWatch{c: c}
+	watch := &isoWatch{w: c.stderr}
 	server := &isohttp.Server{Logger: c.logger(), OnEvent: watch.event}
 	running, err := server.Start(ctx, isohttp.Listen{HTTP: c.options.listen, HTTPS: c.options.listenTLS})
 	if err != nil {
@@ -142,7 +145,7 @@ func (c *cli) serveISO(ctx context.Context, iso *reconcile.ISO) error {
 	if err := c.sayURLs(running, pub, local); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stderr, "reconcile: serving %s for %s; it holds secrets, and so does its URL. Ctrl-C ends it.\n", report.Bytes(iso.View.Size()), iso.Host)
+	watch.say(fmt.Sprintf("reconcile: serving %s for %s; it holds secrets, and so does its URL. Ctrl-C ends it.\n", report.Bytes(iso.View.Size()), iso.Host))
 	stopped := make(chan error, 1)
 	go func() { stopped <- running.Wait() }()
 	select {
@@ -150,7 +153,8 @@ func (c *cli) serveISO(ctx context.Context, iso *reconcile.ISO) error {
 	case <-ctx.Done():
 	}
 	pub.Withdraw()
-	return errors.Join(err, c.sayRead(pub.Progress()))
+	watch.end(readText(pub.Progress()))
+	return err
 }
 
 // servingAddress is where the host's BMC reaches this machine; with no BMC
@@ -200,16 +204,21 @@ func randomToken(host string) string {
 	return isohttp.Token(key, host)
 }
 
-// isoWatch tells what is read of a served image.
+// isoWatch tells what is read of a served image. Requests tell it, each in a
+// goroutine of its own, and some still do when everything has been said.
 type isoWatch struct {
-	c    *cli
-	last time.Time // of what was said
+	mu    sync.Mutex
+	w     io.Writer
+	last  time.Time // of what was said about an event
+	ended bool
 }
 
 // quietly is how long nothing is said about a phase that goes on.
 const quietly = 5 * time.Second
 
 func (w *isoWatch) event(e isohttp.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	text := ""
 	switch e.Kind {
 	case isohttp.EventClient:
@@ -225,19 +234,33 @@ func (w *isoWatch) event(e isohttp.Event) {
 			text = fmt.Sprintf("%s of %s read", report.Bytes(e.Read), report.Bytes(e.Total))
 		}
 	}
-	if text != "" {
+	if text != "" && !w.ended {
 		w.last = e.At
-		fmt.Fprintf(w.c.stderr, "%s %s\n", e.At.Format(time.TimeOnly), text)
+		fmt.Fprintf(w.w, "%s %s\n", e.At.Format(time.TimeOnly), text)
 	}
 }
 
-// sayRead sums up what was read, by phase.
-func (c *cli) sayRead(p isohttp.Progress) error {
+func (w *isoWatch) say(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	io.WriteString(w.w, text)
+}
+
+// end says the last words.
+func (w *isoWatch) end(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	io.WriteString(w.w, text)
+}
+
+// readText sums up what was read, by phase.
+func readText(p isohttp.Progress) string {
 	if p.Requests == 0 {
-		fmt.Fprintln(c.stderr, "nobody read it")
-		return nil
+		return "nobody read it\n"
 	}
-	t := tabwriter.NewWriter(c.stderr, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "PHASE\tREAD\tOF\tFIRST\n")
 	for _, phase := range p.Phases {
 		first := "-"
@@ -246,5 +269,6 @@ func (c *cli) sayRead(p isohttp.Progress) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", phase.Phase, report.Bytes(phase.Distinct), report.Bytes(phase.Total), first)
 	}
-	return t.Flush()
+	t.Flush()
+	return b.String()
 }

@@ -35,7 +35,7 @@ plan, installs the hosts that drifted, and shows the plan again.
 				return err
 			}
 			c.drains.Store(true)
-			c.options.mediaAddress = "127.0.0.1"
+			c.options.mediaAddress, c.options.mediaAnyClient = "127.0.0.1", true // its machines are all here
 			return c.lab(cmd.Context())
 		},
 	}
@@ -142,7 +142,8 @@ func labSurroundings(l *lab.Lab) *surroundings {
 		},
 		dialHost: l.DialContext,
 		timing: reconcile.Timing{
-			Poll: 100 * time.Millisecond, Confirm: 50 * time.Millisecond, Boot: 10 * time.Second, Progress: 100 * time.Millisecond,
+			Poll: 100 * time.Millisecond, Confirm: 50 * time.Millisecond, Boot: 10 * time.Second, Settle: 200 * time.Millisecond,
+			Progress: 100 * time.Millisecond,
 		},
 		bmcTiming: redfish.Timing{Poll: 50 * time.Millisecond},
 	}

@@ -24,6 +24,7 @@ type options struct {
 	retry               []string
 	maxInstalls         int
 	listen, listenTLS   string
+	mediaAnyClient      bool
 	mediaAddress        string
 	imageCache          string
 	planOut, planFile   string
@@ -52,6 +53,7 @@ func (o *options) addRun(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "listen", env("RECONCILE_LISTEN", ":8080"), "where the media server listens for http; empty for not at all (env RECONCILE_LISTEN)")
 	f.StringVar(&o.listenTLS, "listen-https", env("RECONCILE_LISTEN_HTTPS", ":8443"), "… and for https (env RECONCILE_LISTEN_HTTPS)")
 	f.StringVar(&o.mediaAddress, "media-address", env("RECONCILE_MEDIA_ADDRESS", ""), "address at which BMCs reach this machine; empty for the one that routes to each (env RECONCILE_MEDIA_ADDRESS)")
+	f.BoolVar(&o.mediaAnyClient, "media-any-client", false, "serve a host's media to every address, not to its BMC's only: for BMCs behind address translation")
 	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run, also write the plan to this file")
 	f.StringVar(&o.planFile, "plan", "", "apply exactly the plan in this file, or refuse")
 }

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/metalcue/metalcue/isohttp"
 	"github.com/metalcue/metalcue/reconcile"
 	"github.com/metalcue/metalcue/reconcile/report"
@@ -22,6 +22,9 @@ func (c *cli) addRun(root *cobra.Command) {
 	c.options.addRun(root.Flags())
 	c.options.addImages(root.Flags())
 	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("max-installs") && c.options.maxInstalls < 1 {
+			return fmt.Errorf("--max-installs %d: must be at least 1", c.options.maxInstalls)
+		}
 		if err := c.checkRunFlags(); err != nil {
 			return err
 		}
@@ -38,8 +41,12 @@ func (c *cli) checkRunFlags() error {
 		return errors.New("--plan-out goes with --dry-run")
 	case o.planFile != "" && o.dryRun:
 		return errors.New("--plan applies a plan; it does not go with --dry-run")
-	case o.maxInstalls < 0:
-		return fmt.Errorf("--max-installs %d: must be at least 1", o.maxInstalls)
+	case o.planFile != "" && len(o.limit)+len(o.retry)+len(o.installUnmarked)+o.maxInstalls > 0:
+		return errors.New("--plan applies a plan as it was made; it does not go with --limit, --retry, --install-unmarked or --max-installs")
+	case o.mediaAddress != "":
+		if _, err := netip.ParseAddr(o.mediaAddress); err != nil {
+			return fmt.Errorf("--media-address %q is no IP address", o.mediaAddress)
+		}
 	}
 	return checkOutput(o.output, outputs...)
 }
@@ -69,12 +76,16 @@ func (c *cli) reconcile(ctx context.Context) error {
 	images.store.OnProgress = func(p isohttp.ImageProgress) {
 		r.Emit(reconcile.Event{Kind: reconcile.Fetching, Text: p.Step + " " + p.Image, Done: p.Done, Total: p.Total})
 	}
+	saved, err := c.savedPlan()
+	if err != nil {
+		return err
+	}
 	plan, world, err := c.plan(ctx, r)
 	if err != nil {
 		return err
 	}
-	if c.options.planFile != "" {
-		if err := checkSaved(c.options.planFile, plan); err != nil {
+	if saved != nil {
+		if err := checkSaved(c.options.planFile, saved, plan); err != nil {
 			return err
 		}
 	}
@@ -83,6 +94,9 @@ func (c *cli) reconcile(ctx context.Context) error {
 	}
 	if c.options.dryRun {
 		return c.dryRunEnd(plan)
+	}
+	if plan.Refused != "" || len(plan.Installs()) == 0 {
+		return c.apply(ctx, r, plan, world, out)
 	}
 	c.drains.Store(true)
 	stop, err := c.serveMedia(ctx, r, isohttp.Listen{HTTP: c.options.listen, HTTPS: c.options.listenTLS})
@@ -99,10 +113,10 @@ func (c *cli) refuseDirty(tree *source.Tree) error {
 		return nil
 	}
 	if tree.Commit == "" {
-		return errors.New("the fleet is in no git repository, so that no commit says what is applied; commit it, or use --dry-run or --allow-dirty")
+		return errors.New("the fleet is in no git repository, so that no commit says what is applied; commit it, or look with --dry-run")
 	}
 	if len(tree.Dirty) > 0 {
-		return fmt.Errorf("the fleet has changes that are in no commit: %s; commit them, or use --dry-run or --allow-dirty", strings.Join(tree.Dirty, ", "))
+		return fmt.Errorf("the fleet has changes that are in no commit: %s; commit them, look with --dry-run, or apply them with --allow-dirty", strings.Join(tree.Dirty, ", "))
 	}
 	return nil
 }
@@ -149,29 +163,37 @@ func (c *cli) dryRunEnd(plan *reconcile.Plan) error {
 	return nil
 }
 
-// checkSaved refuses a saved plan that is not what would be planned now.
-func checkSaved(path string, now *reconcile.Plan) error {
+// savedPlan reads the plan that --plan names, if any, and chooses the hosts and
+// options that it was made with.
+func (c *cli) savedPlan() (*reconcile.Plan, error) {
+	path := c.options.planFile
+	if path == "" {
+		return nil, nil
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("reading the plan: %w", err)
+		return nil, fmt.Errorf("reading the plan: %w", err)
 	}
 	var saved reconcile.Plan
 	if err := json.Unmarshal(b, &saved); err != nil {
-		return fmt.Errorf("reading the plan %s: %w", path, err)
+		return nil, fmt.Errorf("reading the plan %s: %w", path, err)
 	}
 	if saved.Format != reconcile.PlanFormat {
-		return fmt.Errorf("the plan %s has format %d, this program reads %d", path, saved.Format, reconcile.PlanFormat)
+		return nil, fmt.Errorf("the plan %s has format %d, this program reads %d", path, saved.Format, reconcile.PlanFormat)
 	}
-	var current reconcile.Plan
-	b, err = json.Marshal(now)
-	if err == nil {
-		err = json.Unmarshal(b, &current)
-	}
-	if err != nil {
-		return fmt.Errorf("comparing plans: %w", err)
-	}
-	if diff := cmp.Diff(saved, current); diff != "" {
-		return fmt.Errorf("%w: %s is not what would be planned now; plan again\n%s", reconcile.ErrStale, path, diff)
+	c.options.limit = saved.Limit
+	c.options.installUnmarked, c.options.retry, c.options.maxInstalls = saved.Options.InstallUnmarked, saved.Options.Retry, saved.Options.MaxInstalls
+	return &saved, nil
+}
+
+// checkSaved refuses a saved plan that is not what would be planned now.
+func checkSaved(path string, saved, now *reconcile.Plan) error {
+	hosts, other := saved.Differs(now)
+	switch {
+	case len(hosts) > 0:
+		return fmt.Errorf("%w: %s is not what would be planned now for %s; plan again", reconcile.ErrStale, path, strings.Join(hosts, ", "))
+	case other:
+		return fmt.Errorf("%w: %s was made from commit %s, and the fleet is at %s; plan again", reconcile.ErrStale, path, saved.Commit, now.Commit)
 	}
 	return nil
 }

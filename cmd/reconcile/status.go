@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -65,12 +66,21 @@ func (c *cli) adoptCommand() *cobra.Command {
 reconcile had installed it. Check first that the declared image and role are what
 really runs there: from then on the host counts as in sync.
 
-The machine must be the declared one, and must bear no marker. Nothing else is
-changed, and the machine is not restarted.
+The machine must be the declared one. It must bear no marker, or that of an
+attempt which failed or was abandoned. Nothing else is changed in it, and it is
+not restarted; NetBox's journal gets an entry.
 
 ` + exitCodes,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, hosts []string) error { return c.adopt(cmd.Context(), hosts) },
+		RunE: func(cmd *cobra.Command, hosts []string) error {
+			if len(c.options.limit) > 0 {
+				return errors.New("adopt takes the names of hosts, and no --limit")
+			}
+			if err := checkOutput(c.options.output, "text"); err != nil {
+				return err
+			}
+			return c.adopt(cmd.Context(), hosts)
+		},
 	}
 }
 

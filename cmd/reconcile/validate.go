@@ -50,9 +50,9 @@ func (c *cli) validate(ctx context.Context) error {
 	}
 	failed := 0
 	for _, f := range world.Findings() {
-		fmt.Fprintf(c.stdout, "%s: %s: %s\n", f.Pos, f.Severity, f.Msg)
+		fmt.Fprintln(c.stdout, f)
 		if f.Severity != netbox.Warning {
-			annotate(c.stderr, f.Pos, f.Msg)
+			annotate(c.stderr, f.Pos, f.String())
 			failed++
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -145,17 +144,18 @@ func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen is
 	}
 	key := make([]byte, 32)
 	rand.Read(key)
-	r.Media, r.Key = server, key
+	r.Media, r.Key, r.AnyClient = server, key, c.options.mediaAnyClient
 	r.MediaURL = func(ctx context.Context, p *isohttp.Publication, bmc string, schemes []string) (string, error) {
 		local, err := c.mediaAddress(ctx, bmc)
 		if err != nil {
 			return "", err
 		}
-		for _, scheme := range []string{"http", "https"} {
-			if slices.Contains(schemes, scheme) || len(schemes) == 0 {
-				if url, err := running.URL(p, scheme, local); err == nil {
-					return url, nil
-				}
+		if len(schemes) == 0 {
+			schemes = []string{"http", "https"}
+		}
+		for _, scheme := range schemes { // the surest first
+			if url, err := running.URL(p, scheme, local); err == nil {
+				return url, nil
 			}
 		}
 		return "", fmt.Errorf("its BMC fetches media over %s only, and the media server does not listen for that on %s; see --listen and --listen-https", strings.Join(schemes, " or "), local)

@@ -37,7 +37,7 @@ func (s *Events) Show(e reconcile.Event) {
 	if s.active == nil {
 		s.active = map[string]*row{}
 	}
-	line := s.line(e)
+	line := clean(s.line(e))
 	s.follow(e)
 	if !s.Terminal {
 		if line != "" {

@@ -77,4 +77,4 @@ func ReportMarkdown(w io.Writer, r *reconcile.Report) error {
 // escape keeps foreign text from being read as Markdown or HTML.
 var escaper = strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;", "\n", "<br>", "`", "'", "[", `\[`, "]", `\]`, "*", `\*`, "_", `\_`)
 
-func escape(s string) string { return escaper.Replace(s) }
+func escape(s string) string { return clean(escaper.Replace(s)) }

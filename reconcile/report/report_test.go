@@ -51,6 +51,7 @@ func plan() *reconcile.Plan {
 			},
 			{
 				Host: "web-02", Action: reconcile.None, From: found("rc1.k1.00000000.00000.rocky-9.6"),
+				To:      reconcile.Wanted{Spec: "00000000", Config: "00000", Label: "rocky-9.6"},
 				Reasons: []reconcile.Reason{{Code: reconcile.InSync, Text: "rocky-9.6, role web, generation 1"}},
 			},
 		},
@@ -142,28 +143,52 @@ func show(w io.Writer, terminal bool) error {
 	return nil
 }
 
-// TestStates: each kind of marker has its state.
+// TestStates: each kind of marker has its state, whatever is done about it.
 func TestStates(t *testing.T) {
 	tag := func(s marker.State) string {
 		return marker.Marker{State: s, Attempt: 1, Spec: "00000000", Config: "00000", Run: "r", Lease: noon, Reason: "x"}.String()
 	}
 	tests := []struct {
-		change reconcile.Change
-		want   string
+		marker, power string
+		to            reconcile.Wanted
+		code          reconcile.ReasonCode
+		want          string
 	}{
-		{reconcile.Change{Reasons: []reconcile.Reason{{Code: reconcile.InSync}}}, "match"},
-		{reconcile.Change{Reasons: []reconcile.Reason{{Code: reconcile.ConfigDiffers}}}, "differs"},
-		{reconcile.Change{Reasons: []reconcile.Reason{{Code: reconcile.MarkerAbsent}}}, "absent"},
-		{reconcile.Change{Reasons: []reconcile.Reason{{Code: reconcile.MarkerForeign}}}, "foreign"},
-		{reconcile.Change{Reasons: []reconcile.Reason{{Code: reconcile.MarkerUnreadable}}}, "unreadable"},
-		{reconcile.Change{From: reconcile.Found{Marker: tag(marker.Installing)}, Reasons: []reconcile.Reason{{Code: reconcile.Claimed}}}, "installing"},
-		{reconcile.Change{From: reconcile.Found{Marker: tag(marker.Failed)}, Reasons: []reconcile.Reason{{Code: reconcile.AttemptFailed}}}, "failed"},
-		{reconcile.Change{Reasons: []reconcile.Reason{{Code: reconcile.Unreachable}}}, "unknown"},
+		{tag(marker.Installed), "On", reconcile.Wanted{Spec: "00000000", Config: "00000"}, reconcile.InSync, "match"},
+		{tag(marker.Installed), "On", reconcile.Wanted{Spec: "00000000", Config: "00000"}, reconcile.InventoryDisagrees, "match"},
+		{tag(marker.Installed), "On", reconcile.Wanted{Spec: "00000000", Config: "11111"}, reconcile.ConfigDiffers, "differs"},
+		{tag(marker.Installed), "On", reconcile.Wanted{Spec: "11111111", Config: "00000"}, reconcile.OSDiffers, "differs"},
+		{"", "On", reconcile.Wanted{}, reconcile.MarkerAbsent, "absent"},
+		{"", "On", reconcile.Wanted{}, reconcile.MarkerUnreadable, "unreadable"},
+		{"ACCT-1", "On", reconcile.Wanted{}, reconcile.MarkerForeign, "foreign"},
+		{tag(marker.Installing), "On", reconcile.Wanted{}, reconcile.Claimed, "installing"},
+		{tag(marker.Failed), "Off", reconcile.Wanted{}, reconcile.AttemptFailed, "failed"},
+		{"", "", reconcile.Wanted{}, reconcile.Unreachable, "unknown"},
 	}
 	for _, tt := range tests {
-		got := report.StatusOf(&reconcile.Plan{Changes: []reconcile.Change{tt.change}})[0].State
-		if got != tt.want {
-			t.Errorf("%v: state %q, want %q", tt.change.Reasons, got, tt.want)
+		c := reconcile.Change{From: reconcile.Found{Marker: tt.marker, Power: tt.power}, To: tt.to, Reasons: []reconcile.Reason{{Code: tt.code}}}
+		if got := report.StatusOf(&reconcile.Plan{Changes: []reconcile.Change{c}})[0].State; got != tt.want {
+			t.Errorf("%q, %s: state %q, want %q", tt.marker, tt.code, got, tt.want)
+		}
+	}
+}
+
+// TestHostileText: what a BMC says of itself can neither move the cursor nor
+// begin a line, where a CI runner would take it for a command.
+func TestHostileText(t *testing.T) {
+	p := plan()
+	p.Changes[0].From.Model = "R750\x1b[2J\n::error::forged"
+	p.Changes[0].Reasons[0].Text = "a\rb"
+	for name, write := range map[string]func(io.Writer) error{
+		"text":     func(w io.Writer) error { return report.PlanText(w, p, false) },
+		"markdown": func(w io.Writer) error { return report.PlanMarkdown(w, p) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsAny(b.String(), "\x1b\r") || strings.Contains(b.String(), "\n::error") {
+			t.Errorf("%s: %q", name, b.String())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -36,25 +37,28 @@ func StatusOf(p *reconcile.Plan) []Status {
 	return all
 }
 
+// state tells what the machine bears, whatever is done about it.
 func state(c reconcile.Change) string {
+	if c.From.Power == "" && c.From.Marker == "" {
+		return "unknown"
+	}
 	for _, r := range c.Reasons {
-		switch r.Code {
-		case reconcile.InSync:
-			return "match"
-		case reconcile.OSDiffers, reconcile.RoleDiffers, reconcile.GenerationDiffers, reconcile.ConfigDiffers:
-			return "differs"
-		case reconcile.MarkerAbsent:
-			return "absent"
-		case reconcile.MarkerForeign:
-			return "foreign"
-		case reconcile.MarkerUnreadable:
+		if r.Code == reconcile.MarkerUnreadable {
 			return "unreadable"
 		}
 	}
-	if m, err := marker.Parse(c.From.Marker); err == nil && m.State != marker.Installed {
+	m, err := marker.Parse(c.From.Marker)
+	switch {
+	case errors.Is(err, marker.ErrAbsent):
+		return "absent"
+	case err != nil:
+		return "foreign"
+	case m.State != marker.Installed:
 		return m.State.String()
+	case m.Spec == c.To.Spec && (m.Config == c.To.Config || c.To.Config == ""):
+		return "match"
 	}
-	return "unknown"
+	return "differs"
 }
 
 // StatusText writes statuses for a person. Leases are told from now.
@@ -66,7 +70,7 @@ func StatusText(w io.Writer, all []Status, now time.Time) error {
 		if m, err := marker.Parse(s.Marker); err == nil && m.State == marker.Installing && m.Lease.After(now) {
 			text = fmt.Sprintf("run %s, attempt %d, lease ends in %s", m.Run, m.Attempt, took(now, m.Lease))
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.Host, s.State, cmp.Or(s.Power, "-"), cmp.Or(s.Marker, "-"), text)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.Host, s.State, cmp.Or(clean(s.Power), "-"), cmp.Or(clean(s.Marker), "-"), clean(text))
 	}
 	return tw.Flush()
 }

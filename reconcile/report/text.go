@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/metalcue/metalcue/reconcile"
 )
@@ -37,10 +38,10 @@ func PlanText(w io.Writer, p *reconcile.Plan, all bool) error {
 		wavesText(b, p.Waves)
 	}
 	for _, n := range p.Notes {
-		fmt.Fprintf(b, "Note: %s\n", n)
+		fmt.Fprintf(b, "Note: %s\n", clean(n))
 	}
 	if p.Refused != "" {
-		fmt.Fprintf(b, "Refused: %s\n", p.Refused)
+		fmt.Fprintf(b, "Refused: %s\n", clean(p.Refused))
 	}
 	fmt.Fprintf(b, "Plan: %s\n", PlanSummary(p))
 	_, err := io.WriteString(w, b.String())
@@ -55,15 +56,21 @@ func quiet(c reconcile.Change) bool {
 func planLine(w io.Writer, c reconcile.Change) {
 	why := make([]string, 0, len(c.Reasons))
 	for _, r := range c.Reasons {
-		why = append(why, r.Text)
+		why = append(why, clean(r.Text))
 	}
-	word := cmp.Or(map[reconcile.Action]string{reconcile.None: "in sync"}[c.Action], string(c.Action))
+	word := string(c.Action)
+	if c.Action == reconcile.None {
+		word = "in sync"
+		if len(c.Drift) > 0 {
+			word = "drifted"
+		}
+	}
 	fmt.Fprintf(w, "  %s %s\t%s\t%s\n", signs[c.Action], c.Host, word, strings.Join(why, "; "))
 	if c.Loses != "" {
-		fmt.Fprintf(w, "    %s\t\terases %s%s\n", c.Domain, c.Loses, machine(c.From))
+		fmt.Fprintf(w, "    %s\t\terases %s%s\n", clean(c.Domain), clean(c.Loses), machine(c.From))
 	}
 	for _, warning := range c.Warnings {
-		fmt.Fprintf(w, "    \t\twarning: %s\n", warning)
+		fmt.Fprintf(w, "    \t\twarning: %s\n", clean(warning))
 	}
 }
 
@@ -73,7 +80,7 @@ func machine(f reconcile.Found) string {
 	if words == "" {
 		words = strings.TrimSpace(f.Vendor)
 	}
-	return fmt.Sprintf(" (%s, serial %s, BMC %s)", cmp.Or(words, "machine"), cmp.Or(f.Serial, "none"), f.BMC)
+	return clean(fmt.Sprintf(" (%s, serial %s, BMC %s)", cmp.Or(words, "machine"), cmp.Or(f.Serial, "none"), f.BMC))
 }
 
 func wavesText(b io.Writer, waves [][]string) {
@@ -86,18 +93,38 @@ func wavesText(b io.Writer, waves [][]string) {
 
 // PlanSummary is a plan in one line, such as "1 install, 2 reinstalls, 9 in sync".
 func PlanSummary(p *reconcile.Plan) string {
-	parts := []string{plural(p.Count(reconcile.Install), "install"), plural(p.Count(reconcile.Reinstall), "reinstall"),
-		fmt.Sprintf("%d in sync", p.Count(reconcile.None))}
+	drifted := 0
+	for _, c := range p.Changes {
+		if c.Action == reconcile.None && len(c.Drift) > 0 {
+			drifted++
+		}
+	}
+	inSync := p.Count(reconcile.None) - drifted
+	if inSync == len(p.Changes) {
+		return fmt.Sprintf("nothing to do, %s in sync.", plural(inSync, "host"))
+	}
+	parts := []string{plural(p.Count(reconcile.Install), "install"), plural(p.Count(reconcile.Reinstall), "reinstall"), fmt.Sprintf("%d in sync", inSync)}
+	if drifted > 0 {
+		parts = append(parts, fmt.Sprintf("%d drifted and left alone", drifted))
+	}
 	if n := p.Count(reconcile.Blocked); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d blocked", n))
 	}
 	if n := p.Count(reconcile.Held); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d held by another run", n))
 	}
-	if len(p.Installs()) == 0 && p.Count(reconcile.Blocked)+p.Count(reconcile.Held) == 0 {
-		return fmt.Sprintf("nothing to do, %s in sync.", plural(p.Count(reconcile.None), "host"))
-	}
 	return strings.Join(parts, ", ") + "."
+}
+
+// clean makes text from BMCs, NetBox and files fit for one line of a terminal
+// or a log: control characters could move the cursor, or forge lines.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return '\ufffd'
+		}
+		return r
+	}, s)
 }
 
 func plural(n int, noun string) string {
@@ -112,9 +139,9 @@ func ReportText(w io.Writer, r *reconcile.Report) error {
 	b := new(strings.Builder)
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, o := range r.Outcomes {
-		fmt.Fprintf(tw, "  %s %s\t%s\t%s\n", outcomeSign(o), o.Host, o.Result, outcomeText(o))
+		fmt.Fprintf(tw, "  %s %s\t%s\t%s\n", outcomeSign(o), o.Host, o.Result, clean(outcomeText(o)))
 		for _, warning := range o.Warnings {
-			fmt.Fprintf(tw, "    \t\twarning: %s\n", warning)
+			fmt.Fprintf(tw, "    \t\twarning: %s\n", clean(warning))
 		}
 	}
 	tw.Flush()

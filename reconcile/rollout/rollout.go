@@ -6,15 +6,16 @@
 // limits it keeps are exact at every moment:
 //
 //   - no more than [Limits.Parallel] installs are in flight;
-//   - in each failure domain of a role, the hosts in flight, failed, and
-//     unavailable from the start are never more than [Role.MaxUnavailable]
-//     when another one starts;
+//   - in each failure domain of a role, a host that serves starts only while
+//     the hosts in flight, failed, and unavailable from the start are fewer
+//     than [Role.MaxUnavailable]; hosts that are down anyway go before it;
 //   - a role's first [Role.Canary] hosts are installed, verified and soaked for
 //     [Role.Soak] before any other host of the role starts;
 //   - once [Limits.FailureBudget] hosts have failed, nothing starts any more.
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,6 +40,10 @@ type Host struct {
 	Name   string
 	Role   string
 	Domain string // its failure domain, such as a rack's name
+	// Down says that a host to be installed does not serve already: an earlier
+	// install of it failed. It counts as unavailable from the start, so that
+	// installing it takes nothing more down.
+	Down bool
 }
 
 // A Rollout is the state of one run. Make one with [New].
@@ -93,7 +98,7 @@ func New(limits Limits, roles map[string]Role, hosts, unavailable []Host) *Rollo
 		r.hosts = append(r.hosts, &host{Host: h})
 	}
 	slices.SortStableFunc(r.hosts, func(a, b *host) int {
-		return strings.Compare(a.Role+"\x00"+a.Name, b.Role+"\x00"+b.Name)
+		return cmp.Or(strings.Compare(a.Role, b.Role), -compareBool(a.Down, b.Down), strings.Compare(a.Name, b.Name))
 	})
 	for _, h := range r.hosts {
 		if rules := r.roles[h.Role]; rules.waiting < rules.Canary {
@@ -104,7 +109,22 @@ func New(limits Limits, roles map[string]Role, hosts, unavailable []Host) *Rollo
 	for _, h := range unavailable {
 		r.down(h)
 	}
+	for _, h := range r.hosts {
+		if h.Down {
+			r.down(h.Host)
+		}
+	}
 	return r
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 func (r *Rollout) down(h Host) {
@@ -127,7 +147,9 @@ func (r *Rollout) Next(now time.Time) (start []string, wake time.Time) {
 		}
 		h.state = running
 		r.inFlight++
-		r.down(h.Host)
+		if !h.Down {
+			r.down(h.Host)
+		}
 		start = append(start, h.Name)
 	}
 	return start, r.wake(now)
@@ -157,7 +179,7 @@ func (r *Rollout) held(h *host, now time.Time) string {
 		return fmt.Sprintf("role %s waits for its canary", h.Role)
 	case !h.canary && rules.soakTill.After(now):
 		return fmt.Sprintf("role %s waits for its canary to soak", h.Role)
-	case len(r.unavailable[d]) >= rules.MaxUnavailable:
+	case !h.Down && len(r.unavailable[d]) >= rules.MaxUnavailable:
 		return fmt.Sprintf("%s is unavailable in %s, and role %s allows %d at once",
 			strings.Join(r.unavailable[d], ", "), orThis(h.Domain), h.Role, rules.MaxUnavailable)
 	case r.inFlight >= r.limits.Parallel:
@@ -187,13 +209,16 @@ func (r *Rollout) Done(name string, ok bool, now time.Time) {
 }
 
 // Withdraw records that a started host turned out unfit before anything was
-// done to it. It spends no budget and makes nothing unavailable; when it was a
-// canary, the next host of its role takes its place.
-func (r *Rollout) Withdraw(name string) {
+// done to it. It spends no budget. It is as available as it was before, unless
+// it is gone: unreachable, or driven by another run. When it was a canary, the
+// next host of its role takes its place.
+func (r *Rollout) Withdraw(name string, gone bool) {
 	h := r.running(name)
 	h.state = withdrawn
 	r.inFlight--
-	r.up(h.Host)
+	if !gone && !h.Down {
+		r.up(h.Host)
+	}
 	if !h.canary {
 		return
 	}

@@ -95,7 +95,7 @@ func TestWithdrawnCanaryIsReplaced(t *testing.T) {
 	roles := map[string]rollout.Role{"db": {Canary: 1, MaxUnavailable: 9}}
 	r := rollout.New(rollout.Limits{Parallel: 9, FailureBudget: 1}, roles, rack("db", 1, 4), nil)
 	r.Next(epoch)
-	r.Withdraw("db-00")
+	r.Withdraw("db-00", false)
 	start, _ := r.Next(epoch)
 	if !slices.Equal(start, []string{"db-01"}) {
 		t.Fatalf("after the canary was withdrawn: started %v, want [db-01] alone", start)
@@ -103,6 +103,29 @@ func TestWithdrawnCanaryIsReplaced(t *testing.T) {
 	r.Done("db-01", true, epoch)
 	if start, _ := r.Next(epoch); len(start) != 2 {
 		t.Errorf("after the new canary: started %v, want the other two", start)
+	}
+}
+
+// TestDownHostsGoFirst: a host that failed before is down already, so it may
+// start, and a healthy neighbour may not until it is well.
+func TestDownHostsGoFirst(t *testing.T) {
+	hosts := rack("db", 1, 3)
+	hosts[1].Down, hosts[2].Down = true, true
+	roles := map[string]rollout.Role{"db": {MaxUnavailable: 1}}
+	got := rollout.Waves(rollout.Limits{Parallel: 9}, roles, hosts, nil)
+	if diff := cmp.Diff([][]string{{"db-01", "db-02"}, {"db-00"}}, got); diff != "" {
+		t.Errorf("waves (-want +got):\n%s", diff)
+	}
+}
+
+// TestGoneHostsStayUnavailable: a host that another run drives, or that cannot
+// be reached, spends no budget and yet is not there.
+func TestGoneHostsStayUnavailable(t *testing.T) {
+	r := rollout.New(rollout.Limits{Parallel: 9}, map[string]rollout.Role{"db": {MaxUnavailable: 1}}, rack("db", 1, 2), nil)
+	r.Next(epoch)
+	r.Withdraw("db-00", true)
+	if start, _ := r.Next(epoch); len(start) != 0 {
+		t.Errorf("started %v beside a host that is gone", start)
 	}
 }
 

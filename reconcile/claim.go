@@ -1,0 +1,167 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/metalcue/metalcue/reconcile/marker"
+	"github.com/metalcue/metalcue/reconcile/redfish"
+)
+
+// A claim is a run's word in a machine's BMC that it installs it. An asset tag
+// knows no compare-and-swap: of two runs that write at once, the last has it.
+// So a claim is looked at again after a while, before each step that changes
+// the machine, and whenever it is renewed; who finds another's there, stops.
+type claim struct {
+	mu    sync.Mutex
+	tag   string    // what the BMC bears of ours, as far as is known; "" before the first write
+	lease time.Time // until when it lasts
+	tried bool      // the first write was sent, whatever came of it
+	held  bool      // it is ours, and was seen to be
+	stop  context.CancelFunc
+	done  chan struct{} // closed when it is no longer renewed
+}
+
+func (c *claim) state() (tag string, lease time.Time, tried, held bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tag, c.lease, c.tried, c.held
+}
+
+// take proves that the marker can be written before anything is destroyed, and
+// keeps other runs away.
+func (in *install) take(ctx context.Context) error {
+	if err := in.writeClaim(ctx); err != nil {
+		if ctx.Err() == nil {
+			err = errors.Join(err, in.restore(ctx))
+		}
+		return fmt.Errorf("claiming it: %w", err)
+	}
+	// Another run may have looked before we wrote, and write now.
+	if err := sleep(ctx, in.timing.Settle); err != nil {
+		return err
+	}
+	if err := in.owned(ctx); err != nil {
+		return err
+	}
+	in.claim.mu.Lock()
+	in.claim.held = true
+	in.claim.mu.Unlock()
+	in.keep(ctx)
+	return nil
+}
+
+// writeClaim writes the claim with a lease that begins now.
+func (in *install) writeClaim(ctx context.Context) error {
+	lease := time.Now().Add(in.timing.Lease).Truncate(time.Second)
+	m := marker.Marker{State: marker.Installing, Attempt: in.change.Attempt, Spec: in.change.To.Spec, Run: in.r.Run, Lease: lease}
+	in.claim.mu.Lock()
+	in.claim.tried = true
+	in.claim.mu.Unlock()
+	if err := in.setMarker(ctx, m); err != nil {
+		return err
+	}
+	in.claim.mu.Lock()
+	in.claim.lease = lease
+	in.claim.mu.Unlock()
+	return nil
+}
+
+// setMarker writes a marker. One that a BMC keeps staged until the next reset
+// counts as written: it is read back from where it is staged.
+func (in *install) setMarker(ctx context.Context, m marker.Marker) error {
+	tag := m.String()
+	if err := writeMarker(ctx, in.machine, tag); err != nil {
+		return err
+	}
+	in.claim.mu.Lock()
+	in.claim.tag = tag
+	in.claim.mu.Unlock()
+	return nil
+}
+
+func writeMarker(ctx context.Context, m Machine, tag string) error {
+	err := m.SetMarker(ctx, tag)
+	if e, ok := errors.AsType[*redfish.MarkerError](err); ok && e.Reason == redfish.MarkerStaged {
+		return nil
+	}
+	return err
+}
+
+// owned returns nil when the BMC bears our claim, and otherwise [ErrHeld].
+func (in *install) owned(ctx context.Context) error {
+	s, err := in.machine.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	tag, _, _, _ := in.claim.state()
+	present := strings.TrimSpace(s.Marker.Value)
+	if present == tag {
+		return nil
+	}
+	return heldBy(present)
+}
+
+// heldBy says who has taken a machine from us.
+func heldBy(present string) error {
+	if m, err := marker.Parse(present); err == nil && m.State == marker.Installing {
+		return fmt.Errorf("%w: run %s until %s", ErrHeld, m.Run, m.Lease.Format(time.TimeOnly))
+	}
+	return fmt.Errorf("%w: its marker, our claim, was replaced by %q", ErrHeld, present)
+}
+
+// keep renews the claim from now until release. When it has become another's,
+// the install ends at once.
+func (in *install) keep(ctx context.Context) {
+	ctx, in.claim.stop = context.WithCancel(ctx)
+	in.claim.done = make(chan struct{})
+	go func() {
+		defer close(in.claim.done)
+		for sleep(ctx, in.timing.Lease/3) == nil {
+			err := in.owned(ctx)
+			if err == nil {
+				err = in.writeClaim(ctx)
+			}
+			switch {
+			case errors.Is(err, ErrHeld):
+				in.lose(err)
+				return
+			case err != nil && ctx.Err() == nil:
+				in.warn("renewing its claim: %v", err)
+			}
+		}
+	}()
+}
+
+// release ends the renewing, so that nothing is written beside what follows.
+func (in *install) release() {
+	if in.claim.stop != nil {
+		in.claim.stop()
+		<-in.claim.done
+	}
+}
+
+// restore puts the former tag back after a claim that did not hold, so that a
+// claim that a BMC cut short does not stand where a marker was. What another
+// run has written meanwhile stays.
+func (in *install) restore(ctx context.Context) error {
+	s, err := in.machine.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	former, present := in.change.From.Marker, strings.TrimSpace(s.Marker.Value)
+	if present == former {
+		return nil
+	}
+	if m, err := marker.Parse(present); err == nil && (m.State != marker.Installing || m.Run != in.r.Run) {
+		return heldBy(present)
+	}
+	if err := writeMarker(ctx, in.machine, former); err != nil {
+		return fmt.Errorf("putting its former tag %q back: %w", former, err)
+	}
+	return nil
+}
