@@ -79,10 +79,11 @@ func (c *cli) probe(ctx context.Context, client *redfish.Client, media bool) (er
 		return hintTrust(err)
 	}
 	if media {
-		found.Abilities = append(found.Abilities, c.probeFetch(ctx, client, found))
+		fetch := c.probeFetch(ctx, client, found)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return fmt.Errorf("%w: %s", ctx.Err(), fetch.Text) // which tells if the medium is still in
 		}
+		found.Abilities = append(found.Abilities, fetch)
 	}
 	if c.options.output == "json" {
 		err = json.NewEncoder(c.stdout).Encode(struct {
