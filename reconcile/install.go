@@ -28,6 +28,7 @@ type install struct {
 	machine Machine
 	pub     *isohttp.Publication
 	url     string                  // of its media
+	schemes []string                // in which its BMC can fetch them
 	wasOn   bool                    // before anything was touched
 	erasing bool                    // the machine was started from our media
 	claim   claim                   // its word in the BMC
@@ -146,7 +147,7 @@ func (in *install) identity(ctx context.Context) error {
 		return fmt.Errorf("%w until %s: %s", errFrozen, f.Until.Format(time.RFC3339), f.Reason)
 	}
 	in.wasOn = s.Power == redfish.On
-	in.obs.System = s
+	in.schemes = s.MediaSchemes
 	return nil
 }
 
@@ -165,7 +166,7 @@ func (in *install) media(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	in.url, err = in.r.MediaURL(ctx, in.pub, in.obs.BMC, in.obs.System.MediaSchemes)
+	in.url, err = in.r.MediaURL(ctx, in.pub, in.obs.BMC, in.schemes)
 	if err != nil {
 		return fmt.Errorf("finding the address at which it can reach the media server: %w", err)
 	}

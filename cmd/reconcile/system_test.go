@@ -69,7 +69,7 @@ func TestRealInput(t *testing.T) {
 	t.Setenv("RECONCILE_CREDENTIAL_DEFAULT_PASSWORD", "bmc-password")
 	args := []string{"--fleet", dir, "--image-cache", t.TempDir(), "--listen", "127.0.0.1:0", "--listen-https", "", "--media-address", "127.0.0.1"}
 
-	out, code := execute(t, args...)
+	out, code := runLogged(t, args...)
 	if code != exitOK {
 		t.Fatalf("the first run exits with %d:\n%s", code, out)
 	}
@@ -97,7 +97,7 @@ func TestRealInput(t *testing.T) {
 		t.Error("the base image was changed")
 	}
 	writes := len(nb.Writes())
-	if out, code = execute(t, args...); code != exitOK || !strings.Contains(out, "nothing to do, 2 hosts in sync") {
+	if out, code = runLogged(t, args...); code != exitOK || !strings.Contains(out, "nothing to do, 2 hosts in sync") {
 		t.Errorf("the second run exits with %d:\n%s", code, out)
 	}
 	if n := len(nb.Writes()) - writes; n != 0 {
@@ -147,8 +147,8 @@ policy: bmc: credentials: "default"
 	return dir
 }
 
-// execute runs the program in this process.
-func execute(t *testing.T, args ...string) (output string, code int) {
+// runLogged runs the program in this process and logs what it says.
+func runLogged(t *testing.T, args ...string) (output string, code int) {
 	t.Helper()
 	var out bytes.Buffer
 	code = run(args, strings.NewReader(""), &out, &out)
