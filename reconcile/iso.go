@@ -78,7 +78,7 @@ func (r *Reconciler) lookUp(ctx context.Context, host string) (*Observation, err
 	o := w.Hosts[host]
 	if o.Device == nil {
 		for _, f := range o.Findings {
-			err = errors.Join(err, errors.New(f.Msg))
+			err = errors.Join(err, errors.New(f.String()))
 		}
 		if err == nil {
 			err = fmt.Errorf("NetBox has no device named %s", host)

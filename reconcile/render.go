@@ -23,19 +23,8 @@ type RenderedFile struct {
 // their names. It reads NetBox, the base image and, when the template asks for
 // hardware, the BMC; it changes nothing but the image cache.
 func (r *Reconciler) Render(ctx context.Context, host string) ([]RenderedFile, error) {
-	sel, err := ParseSelector([]string{host})
+	o, err := r.lookUp(ctx, host)
 	if err != nil {
-		return nil, err
-	}
-	w, err := r.Inventorise(ctx, sel)
-	if err != nil {
-		return nil, err
-	}
-	o := w.Hosts[host]
-	if o.Device == nil {
-		for _, f := range o.Findings {
-			err = errors.Join(err, errors.New(f.String()))
-		}
 		return nil, err
 	}
 	image := r.Fleet.Images[o.Host.OS]

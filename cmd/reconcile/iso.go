@@ -18,7 +18,6 @@ import (
 	"github.com/metalcue/metalcue/reconcile"
 	"github.com/metalcue/metalcue/reconcile/report"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // isoFlags are what the command iso takes beside the common flags.
@@ -63,13 +62,6 @@ What comes from the stock image is not copied where the file system can share it
 	return cmd
 }
 
-// addListen are the flags of commands that serve media.
-func (o *options) addListen(f *pflag.FlagSet) {
-	f.StringVar(&o.listen, "listen", env("RECONCILE_LISTEN", ":8080"), "where the media server listens for http; empty for not at all (env RECONCILE_LISTEN)")
-	f.StringVar(&o.listenTLS, "listen-https", env("RECONCILE_LISTEN_HTTPS", ":8443"), "… and for https (env RECONCILE_LISTEN_HTTPS)")
-	f.StringVar(&o.mediaAddress, "media-address", env("RECONCILE_MEDIA_ADDRESS", ""), "address at which BMCs reach this machine; empty for the one that routes to each (env RECONCILE_MEDIA_ADDRESS)")
-}
-
 func (c *cli) iso(ctx context.Context, host string, flags isoFlags) error {
 	if flags.file != "" {
 		if err := writable(flags.file, flags.force); err != nil {
@@ -80,16 +72,10 @@ func (c *cli) iso(ctx context.Context, host string, flags isoFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.world(fleet)
+	r, err := c.withImages(tree, fleet)
 	if err != nil {
 		return err
 	}
-	r := c.wire(tree, fleet, s)
-	images, err := c.images(tree)
-	if err != nil {
-		return err
-	}
-	r.Images = images
 	iso, err := r.ISO(ctx, host)
 	if err != nil {
 		return err

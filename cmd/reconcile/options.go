@@ -50,12 +50,17 @@ func (o *options) addRun(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.installUnmarked, "install-unmarked", nil, "install this host although it is in service and bears no marker; may be repeated")
 	f.StringArrayVar(&o.retry, "retry", nil, "give this quarantined host one more attempt; may be repeated")
 	f.IntVar(&o.maxInstalls, "max-installs", 0, "in place of policy.guard.maxInstalls")
-	f.StringVar(&o.listen, "listen", env("RECONCILE_LISTEN", ":8080"), "where the media server listens for http; empty for not at all (env RECONCILE_LISTEN)")
-	f.StringVar(&o.listenTLS, "listen-https", env("RECONCILE_LISTEN_HTTPS", ":8443"), "… and for https (env RECONCILE_LISTEN_HTTPS)")
-	f.StringVar(&o.mediaAddress, "media-address", env("RECONCILE_MEDIA_ADDRESS", ""), "address at which BMCs reach this machine; empty for the one that routes to each (env RECONCILE_MEDIA_ADDRESS)")
+	o.addListen(f)
 	f.BoolVar(&o.mediaAnyClient, "media-any-client", false, "serve a host's media to every address, not to its BMC's only: for BMCs behind address translation")
 	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run, also write the plan to this file")
 	f.StringVar(&o.planFile, "plan", "", "apply exactly the plan in this file, or refuse")
+}
+
+// addListen are the flags of commands that serve media.
+func (o *options) addListen(f *pflag.FlagSet) {
+	f.StringVar(&o.listen, "listen", env("RECONCILE_LISTEN", ":8080"), "where the media server listens for http; empty for not at all (env RECONCILE_LISTEN)")
+	f.StringVar(&o.listenTLS, "listen-https", env("RECONCILE_LISTEN_HTTPS", ":8443"), "… and for https (env RECONCILE_LISTEN_HTTPS)")
+	f.StringVar(&o.mediaAddress, "media-address", env("RECONCILE_MEDIA_ADDRESS", ""), "address at which BMCs reach this machine; empty for the one that routes to each (env RECONCILE_MEDIA_ADDRESS)")
 }
 
 func (o *options) addImages(f *pflag.FlagSet) {

@@ -36,19 +36,10 @@ func (c *cli) render(ctx context.Context, host, write string) error {
 	if err != nil {
 		return err
 	}
-	if fleet.Hosts[host] == nil {
-		return fmt.Errorf("%q is no host of the fleet", host)
-	}
-	s, err := c.world(fleet)
+	r, err := c.withImages(tree, fleet)
 	if err != nil {
 		return err
 	}
-	r := c.wire(tree, fleet, s)
-	images, err := c.images(tree)
-	if err != nil {
-		return err
-	}
-	r.Images = images
 	rendered, err := r.Render(ctx, host)
 	if err != nil {
 		return err

@@ -60,22 +60,13 @@ func (c *cli) reconcile(ctx context.Context) error {
 	if err := c.refuseDirty(tree); err != nil {
 		return err
 	}
-	s, err := c.world(fleet)
+	r, err := c.withImages(tree, fleet)
 	if err != nil {
 		return err
 	}
-	r := c.wire(tree, fleet, s)
-	images, err := c.images(tree)
-	if err != nil {
-		return err
-	}
-	r.Images = images
 	out := c.newOutput()
 	defer out.close()
 	r.OnEvent = out.event
-	images.store.OnProgress = func(p isohttp.ImageProgress) {
-		r.Emit(reconcile.Event{Kind: reconcile.Fetching, Text: p.Step + " " + p.Image, Done: p.Done, Total: p.Total})
-	}
 	saved, err := c.savedPlan()
 	if err != nil {
 		return err

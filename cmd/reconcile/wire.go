@@ -134,6 +134,24 @@ func (c *cli) wire(tree *source.Tree, fleet *schema.Fleet, s *surroundings) *rec
 	return r
 }
 
+// withImages wires a reconciler that can open base images.
+func (c *cli) withImages(tree *source.Tree, fleet *schema.Fleet) (*reconcile.Reconciler, error) {
+	s, err := c.world(fleet)
+	if err != nil {
+		return nil, err
+	}
+	r := c.wire(tree, fleet, s)
+	images, err := c.images(tree)
+	if err != nil {
+		return nil, err
+	}
+	images.store.OnProgress = func(p isohttp.ImageProgress) {
+		r.Emit(reconcile.Event{Kind: reconcile.Fetching, Text: p.Step + " " + p.Image, Done: p.Done, Total: p.Total})
+	}
+	r.Images = images
+	return r, nil
+}
+
 // serveMedia starts the media server for a run, and gives the reconciler what
 // Apply needs of it. The returned function stops it.
 func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen isohttp.Listen) (stop func(), err error) {
