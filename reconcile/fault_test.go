@@ -46,6 +46,12 @@ func TestHostErrors(t *testing.T) {
 			g.fleet.Images["rocky-8"] = &bad
 			g.fleet.Hosts["web-02"].OS = "rocky-8"
 		}, "8.10", false},
+		{"unknown OS", func(g *rig) {
+			bad := *g.fleet.Images["rocky-9.6"]
+			bad.Name, bad.Family = "plan9", "plan9"
+			g.fleet.Images["plan9"] = &bad
+			g.fleet.Hosts["web-02"].OS = "plan9"
+		}, `family "plan9" is not known; there are `, false},
 		{"template with a missing key", func(g *rig) {
 			g.template("web-02", strings.Replace(kickstart, ".Vars.timezone", ".Vars.timezzone", 1))
 		}, "bad.ks.tmpl:4", false},
