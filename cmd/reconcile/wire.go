@@ -160,6 +160,11 @@ func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen is
 	if err != nil {
 		return nil, err
 	}
+	go func() {
+		if err := running.Wait(); err != nil {
+			c.logger().Error("the media server has stopped; installs under way cannot go on", "error", err)
+		}
+	}()
 	key := make([]byte, 32)
 	rand.Read(key)
 	r.Media, r.Key, r.AnyClient = server, key, c.options.mediaAnyClient
