@@ -37,7 +37,7 @@ func interruptLab(t *testing.T, interrupts int) (code int, stdout, stderr string
 		begun := strings.HasSuffix(lines.Text(), ": installing")
 		drained := strings.Contains(lines.Text(), "interrupted: finishing")
 		if drained && interrupts > 1 {
-			time.Sleep(2 * sameInterrupt)
+			time.Sleep(sameInterrupt + 100*time.Millisecond)
 		}
 		if begun && interrupts > 0 && !strings.Contains(said.String(), "interrupted") || drained && interrupts > 1 {
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
