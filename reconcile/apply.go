@@ -97,15 +97,11 @@ func (a *application) finish(o Outcome) {
 	if kind == "" {
 		kind = Failed
 	}
-	ev := Event{Host: o.Host, Kind: kind, Step: o.Step, Text: string(o.Result), Progress: o.Media}
 	if o.Err != nil {
 		o.Reason = hostless(o.Err).Error()
-		ev.Error = o.Reason
-	} else {
-		ev.Error = o.Reason
 	}
 	a.report.Outcomes = append(a.report.Outcomes, o)
-	a.r.Emit(ev)
+	a.r.Emit(Event{Host: o.Host, Kind: kind, Step: o.Step, Text: string(o.Result), Progress: o.Media, Error: o.Reason})
 }
 
 // hostless strips the layer that names the host and step, which an outcome
@@ -119,8 +115,16 @@ func hostless(err error) error {
 
 // rollOut starts hosts as the rollout allows, and waits for those that run.
 func (a *application) rollOut(ctx context.Context) error {
-	hosts, unavailable := rolloutHosts(a.plan)
-	hosts = slices.DeleteFunc(hosts, func(h rollout.Host) bool { return a.ready[h.Name] == nil })
+	planned, unavailable := rolloutHosts(a.plan)
+	var hosts []rollout.Host
+	for _, h := range planned {
+		switch {
+		case a.ready[h.Name] != nil:
+			hosts = append(hosts, h)
+		case h.Down:
+			unavailable = append(unavailable, h)
+		}
+	}
 	ro := rollout.New(Limits(a.r.Fleet), rolloutRoles(a.r.Fleet), hosts, unavailable)
 	ended := make(chan Outcome)
 	drain := a.r.Drain
@@ -151,14 +155,7 @@ func (a *application) rollOut(ctx context.Context) error {
 		}
 		select {
 		case o := <-ended:
-			switch o.Result {
-			case ResultInstalled:
-				ro.Done(o.Host, true, time.Now())
-			case ResultBlocked, ResultStale, ResultHeld, ResultNotStarted:
-				ro.Withdraw(o.Host, errors.Is(o.Err, ErrHeld) || errors.Is(o.Err, redfish.ErrUnreachable))
-			default:
-				ro.Done(o.Host, false, time.Now())
-			}
+			account(ro, o)
 			a.finish(o)
 		case <-timer(wake):
 		case <-drain: // told at the head of the loop: a closed channel can be read again
@@ -167,6 +164,17 @@ func (a *application) rollOut(ctx context.Context) error {
 		}
 	}
 	return a.notStarted(ctx, ro, draining)
+}
+
+// account tells the rollout what became of a host that it had started. One that
+// was not touched spends no budget.
+func account(ro *rollout.Rollout, o Outcome) {
+	switch o.Result {
+	case ResultBlocked, ResultStale, ResultHeld, ResultNotStarted:
+		ro.Withdraw(o.Host, errors.Is(o.Err, ErrHeld) || errors.Is(o.Err, redfish.ErrUnreachable))
+	default:
+		ro.Done(o.Host, o.Result == ResultInstalled, time.Now())
+	}
 }
 
 // notStarted records the hosts that the rollout never let start.
