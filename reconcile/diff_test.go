@@ -322,3 +322,32 @@ func TestDiffIsPure(t *testing.T) {
 		}
 	}
 }
+
+// TestDownHostsCountInTheirDomain: a host that an earlier attempt left
+// unfinished is down, whether it is tried again or waits for a person, and its
+// healthy neighbour must not be taken down beside it.
+func TestDownHostsCountInTheirDomain(t *testing.T) {
+	unfinished := func(attempts int) string {
+		return marker.Marker{State: marker.Failed, Attempt: attempts, Spec: reconcile.SpecDigest(digest("6"), "web", 1), Reason: "deadline"}.String()
+	}
+	tests := []struct {
+		name     string
+		neighbor string // its marker
+		want     [][]string
+	}{
+		{"well", installedTag(digest("6"), "web", 1, "00000", "rocky-9.6"), [][]string{{"web-01"}}},
+		{"tried again", unfinished(1), [][]string{{"web-02"}, {"web-01"}}},
+		{"quarantined", unfinished(3), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := smallFleet(2)
+			p := reconcile.Diff(f, world(
+				look(f, "web-01", installedTag(digest("5"), "web", 1, "00000", "rocky-9.5")), look(f, "web-02", tt.neighbor),
+			), reconcile.Options{})
+			if diff := cmp.Diff(tt.want, p.Waves); diff != "" {
+				t.Errorf("waves (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
