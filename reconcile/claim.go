@@ -17,19 +17,32 @@ import (
 // So a claim is looked at again after a while, before each step that changes
 // the machine, and whenever it is renewed; who finds another's there, stops.
 type claim struct {
-	mu    sync.Mutex
+	mu   sync.Mutex
+	said claimState
+	stop context.CancelFunc
+	done chan struct{} // closed when it is no longer renewed
+}
+
+// claimState is what is known of a claim.
+type claimState struct {
 	tag   string    // what the BMC bears of ours, as far as is known; "" before the first write
 	lease time.Time // until when it lasts
 	tried bool      // the first write was sent, whatever came of it
 	held  bool      // it is ours, and was seen to be
-	stop  context.CancelFunc
-	done  chan struct{} // closed when it is no longer renewed
 }
 
-func (c *claim) state() (tag string, lease time.Time, tried, held bool) {
+// now returns what is known at this moment.
+func (c *claim) now() claimState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.tag, c.lease, c.tried, c.held
+	return c.said
+}
+
+// learn changes what is known.
+func (c *claim) learn(change func(*claimState)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.said)
 }
 
 // take proves that the marker can be written before anything is destroyed, and
@@ -48,9 +61,7 @@ func (in *install) take(ctx context.Context) error {
 	if err := in.owned(ctx); err != nil {
 		return err
 	}
-	in.claim.mu.Lock()
-	in.claim.held = true
-	in.claim.mu.Unlock()
+	in.claim.learn(func(s *claimState) { s.held = true })
 	in.keep(ctx)
 	return nil
 }
@@ -59,15 +70,11 @@ func (in *install) take(ctx context.Context) error {
 func (in *install) writeClaim(ctx context.Context) error {
 	lease := time.Now().Add(in.timing.Lease).Truncate(time.Second)
 	m := marker.Marker{State: marker.Installing, Attempt: in.change.Attempt, Spec: in.change.To.Spec, Run: in.r.Run, Lease: lease}
-	in.claim.mu.Lock()
-	in.claim.tried = true
-	in.claim.mu.Unlock()
+	in.claim.learn(func(s *claimState) { s.tried = true })
 	if err := in.setMarker(ctx, m); err != nil {
 		return err
 	}
-	in.claim.mu.Lock()
-	in.claim.lease = lease
-	in.claim.mu.Unlock()
+	in.claim.learn(func(s *claimState) { s.lease = lease })
 	return nil
 }
 
@@ -78,9 +85,7 @@ func (in *install) setMarker(ctx context.Context, m marker.Marker) error {
 	if err := writeMarker(ctx, in.machine, tag); err != nil {
 		return err
 	}
-	in.claim.mu.Lock()
-	in.claim.tag = tag
-	in.claim.mu.Unlock()
+	in.claim.learn(func(s *claimState) { s.tag = tag })
 	return nil
 }
 
@@ -98,9 +103,8 @@ func (in *install) owned(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tag, _, _, _ := in.claim.state()
 	present := strings.TrimSpace(s.Marker.Value)
-	if present == tag {
+	if present == in.claim.now().tag {
 		return nil
 	}
 	return heldBy(present)

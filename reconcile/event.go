@@ -26,12 +26,6 @@ const (
 	StepJournal  Step = "journal" // NetBox knows
 )
 
-// Steps lists the steps of one install in order.
-func Steps() []Step {
-	return []Step{StepPrepare, StepIdentity, StepMedia, StepClaim, StepPowerOff, StepInsert, StepBoot, StepInstall,
-		StepEject, StepDisk, StepVerify, StepMarker, StepJournal}
-}
-
 // A Kind says what an [Event] tells.
 type Kind string
 
@@ -47,7 +41,6 @@ const (
 	Waiting    Kind = "waiting"    // the rollout waits
 	Fetching   Kind = "fetching"   // a base image is being fetched or verified
 	Draining   Kind = "draining"   // no further install starts
-	Served     Kind = "served"     // a medium was offered
 	NotStarted Kind = "notstarted" // the rollout never let a host start
 )
 

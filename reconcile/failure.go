@@ -44,19 +44,19 @@ func (in *install) failed(ctx, outer context.Context, step Step, err error) Outc
 	if cause := context.Cause(ctx); errors.Is(cause, ErrHeld) {
 		err = cause
 	}
-	_, lease, tried, held := in.claim.state()
+	claim := in.claim.now()
 	switch {
 	case errors.Is(err, ErrHeld):
 		return in.outcome(ResultHeld, step, err)
-	case outer.Err() != nil && tried:
-		return in.outcome(ResultLeft, step, fmt.Errorf("interrupted %s; its claim ends at %s", in.leftAt(step), lease.Format(time.TimeOnly)))
+	case outer.Err() != nil && claim.tried:
+		return in.outcome(ResultLeft, step, fmt.Errorf("interrupted %s; its claim ends at %s", in.leftAt(step), claim.lease.Format(time.TimeOnly)))
 	case outer.Err() != nil:
 		return in.outcome(ResultNotStarted, step, errors.New("interrupted before it was touched"))
 	case errors.Is(err, errFrozen):
 		return in.outcome(ResultNotStarted, step, err)
 	case errors.Is(err, ErrStale):
 		return in.outcome(ResultStale, step, err)
-	case !held:
+	case !claim.held:
 		return in.outcome(ResultBlocked, step, err)
 	}
 	if lost := in.owned(outer); errors.Is(lost, ErrHeld) {

@@ -95,11 +95,10 @@ func (in *install) run(outer context.Context) Outcome {
 }
 
 func (in *install) outcome(result Result, step Step, err error) Outcome {
-	tag, _, _, _ := in.claim.state()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	o := Outcome{
-		Host: in.change.Host, Result: result, Step: step, Warnings: slices.Clone(in.warnings), Marker: cmp.Or(tag, in.change.From.Marker),
+		Host: in.change.Host, Result: result, Step: step, Warnings: slices.Clone(in.warnings), Marker: cmp.Or(in.claim.now().tag, in.change.From.Marker),
 		Started: in.started, Finished: time.Now(),
 	}
 	if in.pub != nil {
@@ -264,9 +263,8 @@ func (in *install) journal(ctx context.Context) error {
 }
 
 func (in *install) writeBack(ctx context.Context, outcome, message string) {
-	tag, _, _, _ := in.claim.state()
 	record := netbox.Record{
-		DeviceID: in.obs.Device.ID, Run: in.r.Run, Commit: in.r.Commit, Marker: tag,
+		DeviceID: in.obs.Device.ID, Run: in.r.Run, Commit: in.r.Commit, Marker: in.claim.now().tag,
 		Image: in.change.OS, Role: in.change.Role, Generation: in.obs.Host.Generation,
 		Outcome: outcome, Message: message, Started: in.started, Finished: time.Now(), Link: in.r.Link,
 	}

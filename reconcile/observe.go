@@ -59,7 +59,7 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 		return nil, fmt.Errorf("reading NetBox: %w", err)
 	}
 	w := &World{At: time.Now(), Commit: r.Commit, Dirty: r.Dirty, Limit: sel.expressions(), Hosts: map[string]*Observation{}}
-	devices := devicesByName(snapshot)
+	devices := snapshot.ByName()
 	for _, name := range hosts {
 		o := &Observation{Host: r.Fleet.Hosts[name], Device: devices[strings.ToLower(name)]}
 		var rack string
@@ -88,21 +88,6 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 		}
 	}
 	return w, nil
-}
-
-// devicesByName indexes a snapshot by the names in lower case. A name that
-// several devices have is nobody's; a finding says so.
-func devicesByName(s *netbox.Snapshot) map[string]*netbox.Device {
-	devices := make(map[string]*netbox.Device, len(s.Devices))
-	for i := range s.Devices {
-		name := strings.ToLower(s.Devices[i].Name)
-		if _, twice := devices[name]; twice {
-			devices[name] = nil
-			continue
-		}
-		devices[name] = &s.Devices[i]
-	}
-	return devices
 }
 
 // attachNetworks gives each observation its network and its BMC's address.

@@ -14,6 +14,7 @@ import (
 	"github.com/metalcue/metalcue/reconcile/answer"
 	"github.com/metalcue/metalcue/reconcile/marker"
 	"github.com/metalcue/metalcue/reconcile/redfish"
+	"github.com/metalcue/metalcue/schema"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -33,19 +34,23 @@ type shelf struct {
 	bases  map[string]func() (*base, error) // by SHA-256
 }
 
-// get returns the opened base image at url, verified by its digest.
-func (s *shelf) get(ctx context.Context, url, sha256 string) (*base, error) {
+// get returns the opened base of an image, verified by its digest.
+func (s *shelf) get(ctx context.Context, image *schema.Image) (*base, error) {
 	s.mu.Lock()
-	once, ok := s.bases[sha256]
+	once, ok := s.bases[image.SHA256]
 	if !ok {
-		once = sync.OnceValues(func() (*base, error) { return openBase(ctx, s.images, url, sha256) })
+		once = sync.OnceValues(func() (*base, error) { return openBase(ctx, s.images, image.URL, image.SHA256) })
 		if s.bases == nil {
 			s.bases = map[string]func() (*base, error){}
 		}
-		s.bases[sha256] = once
+		s.bases[image.SHA256] = once
 	}
 	s.mu.Unlock()
-	return once()
+	b, err := once()
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", image.Name, err)
+	}
+	return b, nil
 }
 
 func openBase(ctx context.Context, images Images, url, sha256 string) (*base, error) {
@@ -61,7 +66,11 @@ func openBase(ctx context.Context, images Images, url, sha256 string) (*base, er
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", b.Path, err), f.Close())
 	}
-	return &base{Base: b, image: image, close: f.Close}, nil
+	iso := answer.ISO{Tree: image.FS(), VolumeID: image.VolumeID()}
+	if efi, _, err := image.EFI(); err == nil {
+		iso.EFI = efi
+	}
+	return &base{Base: b, image: image, iso: iso, close: f.Close}, nil
 }
 
 // Close lets go of all images.
@@ -75,15 +84,6 @@ func (s *shelf) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// iso is what an answer family may look at on a base image.
-func (b *base) iso() answer.ISO {
-	iso := answer.ISO{Tree: b.image.FS(), VolumeID: b.image.VolumeID()}
-	if efi, _, err := b.image.EFI(); err == nil {
-		iso.EFI = efi
-	}
-	return iso
 }
 
 // prepareAll prepares every install of the plan and returns, beside what
@@ -114,27 +114,20 @@ func (r *Reconciler) prepareAll(ctx context.Context, w *World, installs []Change
 // its image.
 func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*prepared, error) {
 	image := r.Fleet.Images[o.Host.OS]
-	b, err := s.get(ctx, image.URL, image.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", image.Name, err)
-	}
-	if err := answer.Check(b.iso(), image.Family, image.Version, image.Arch); err != nil {
-		return nil, fmt.Errorf("image %s (%s): %w", image.Name, image.URL, err)
-	}
-	req, err := r.request(o, r.hardware(ctx, o))
+	b, err := s.get(ctx, image)
 	if err != nil {
 		return nil, err
 	}
-	req.ISO = b.iso()
-	req.Data.Image.Label = req.ISO.VolumeID
-	req.Secret = func(name string) (string, error) {
+	if err := answer.Check(b.iso, image.Family, image.Version, image.Arch); err != nil {
+		return nil, fmt.Errorf("image %s (%s): %w", image.Name, image.URL, err)
+	}
+	rendered, err := r.render(ctx, o, b, func(name string) (string, error) {
 		if r.Secret == nil {
 			return "", fmt.Errorf("secret %q is asked for, and no source of secrets is set up", name)
 		}
 		v, err := r.Secret(ctx, name)
 		return v.Reveal(), err
-	}
-	rendered, err := answer.Render(req)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +140,17 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 		return nil, fmt.Errorf("image %s: %w", image.Name, err)
 	}
 	return &prepared{base: b, rendered: rendered, view: view, regions: regions}, nil
+}
+
+// render makes the changes to a base image that install one host. A nil secret
+// leaves the secrets' names in their place.
+func (r *Reconciler) render(ctx context.Context, o *Observation, b *base, secret func(string) (string, error)) (*answer.Rendered, error) {
+	req, err := r.request(o, r.hardware(ctx, o))
+	if err != nil {
+		return nil, err
+	}
+	req.ISO, req.Data.Image.Label, req.Secret = b.iso, b.iso.VolumeID, secret
+	return answer.Render(req)
 }
 
 // request gathers what the answer file is rendered from, secrets and image

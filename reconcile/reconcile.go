@@ -14,6 +14,7 @@ import (
 
 	"github.com/metalcue/metalcue/isohttp"
 	"github.com/metalcue/metalcue/isohttp/iso9660"
+	"github.com/metalcue/metalcue/reconcile/answer"
 	"github.com/metalcue/metalcue/reconcile/credential"
 	"github.com/metalcue/metalcue/reconcile/netbox"
 	"github.com/metalcue/metalcue/reconcile/redfish"
@@ -146,6 +147,7 @@ func (r *Reconciler) mediaClient(bmc string) netip.Addr {
 type base struct {
 	isohttp.Base
 	image *iso9660.Image
+	iso   answer.ISO // what an answer family may look at
 	close func() error
 }
 

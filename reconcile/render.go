@@ -27,27 +27,19 @@ func (r *Reconciler) Render(ctx context.Context, host string) ([]RenderedFile, e
 	if err != nil {
 		return nil, err
 	}
-	image := r.Fleet.Images[o.Host.OS]
-	var s shelf
-	s.images = r.Images
+	s := shelf{images: r.Images}
 	defer s.Close()
-	b, err := s.get(ctx, image.URL, image.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", image.Name, err)
-	}
-	req, err := r.request(o, r.hardware(ctx, o))
+	b, err := s.get(ctx, r.Fleet.Images[o.Host.OS])
 	if err != nil {
 		return nil, err
 	}
-	req.ISO = b.iso()
-	req.Data.Image.Label = req.ISO.VolumeID
-	rendered, err := answer.Render(req)
+	rendered, err := r.render(ctx, o, b, nil)
 	if err != nil {
 		return nil, err
 	}
 	var files []RenderedFile
 	for _, c := range rendered.Changes {
-		f, err := renderedFile(req.ISO, c)
+		f, err := renderedFile(b.iso, c)
 		if err != nil {
 			return nil, err
 		}

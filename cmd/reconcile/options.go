@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"fmt"
+	"net/netip"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -61,6 +63,18 @@ func (o *options) addListen(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "listen", env("RECONCILE_LISTEN", ":8080"), "where the media server listens for http; empty for not at all (env RECONCILE_LISTEN)")
 	f.StringVar(&o.listenTLS, "listen-https", env("RECONCILE_LISTEN_HTTPS", ":8443"), "… and for https (env RECONCILE_LISTEN_HTTPS)")
 	f.StringVar(&o.mediaAddress, "media-address", env("RECONCILE_MEDIA_ADDRESS", ""), "address at which BMCs reach this machine; empty for the one that routes to each (env RECONCILE_MEDIA_ADDRESS)")
+}
+
+// mediaIP is the address of --media-address, or the zero address without one.
+func (o *options) mediaIP() (netip.Addr, error) {
+	if o.mediaAddress == "" {
+		return netip.Addr{}, nil
+	}
+	addr, err := netip.ParseAddr(o.mediaAddress)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("--media-address %q is no IP address", o.mediaAddress)
+	}
+	return addr, nil
 }
 
 func (o *options) addImages(f *pflag.FlagSet) {

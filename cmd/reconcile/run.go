@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/metalcue/metalcue/isohttp"
@@ -43,10 +43,9 @@ func (c *cli) checkRunFlags() error {
 		return errors.New("--plan applies a plan; it does not go with --dry-run")
 	case o.planFile != "" && len(o.limit)+len(o.retry)+len(o.installUnmarked)+o.maxInstalls > 0:
 		return errors.New("--plan applies a plan as it was made; it does not go with --limit, --retry, --install-unmarked or --max-installs")
-	case o.mediaAddress != "":
-		if _, err := netip.ParseAddr(o.mediaAddress); err != nil {
-			return fmt.Errorf("--media-address %q is no IP address", o.mediaAddress)
-		}
+	}
+	if _, err := o.mediaIP(); err != nil {
+		return err
 	}
 	return checkOutput(o.output, outputs...)
 }
@@ -118,7 +117,7 @@ func (c *cli) plan(ctx context.Context, r *reconcile.Reconciler) (*reconcile.Pla
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, name := range append(c.options.installUnmarked, c.options.retry...) {
+	for _, name := range slices.Concat(c.options.installUnmarked, c.options.retry) {
 		if r.Fleet.Hosts[name] == nil {
 			return nil, nil, fmt.Errorf("%q is no host of the fleet", name)
 		}

@@ -192,12 +192,8 @@ func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen is
 
 // mediaAddress is the address at which a BMC reaches this machine.
 func (c *cli) mediaAddress(ctx context.Context, bmc string) (netip.Addr, error) {
-	if c.options.mediaAddress != "" {
-		addr, err := netip.ParseAddr(c.options.mediaAddress)
-		if err != nil {
-			return netip.Addr{}, fmt.Errorf("--media-address %q is no IP address", c.options.mediaAddress)
-		}
-		return addr, nil
+	if addr, err := c.options.mediaIP(); err != nil || addr.IsValid() {
+		return addr, err
 	}
 	return isohttp.LocalAddress(ctx, bmc)
 }

@@ -177,17 +177,17 @@ type Snapshot struct {
 	Networks map[int]Network
 }
 
-// Device returns the device of that name in the scope, whatever its case, or
-// nil when there is none or more than one.
-func (s *Snapshot) Device(name string) *Device {
-	var found *Device
+// ByName indexes the devices of the scope by their names in lower case. A name
+// that several of them have is nobody's: it is there, with nil.
+func (s *Snapshot) ByName() map[string]*Device {
+	devices := make(map[string]*Device, len(s.Devices))
 	for i := range s.Devices {
-		if strings.EqualFold(s.Devices[i].Name, name) {
-			if found != nil {
-				return nil
-			}
-			found = &s.Devices[i]
+		name := strings.ToLower(s.Devices[i].Name)
+		if _, twice := devices[name]; twice {
+			devices[name] = nil
+			continue
 		}
+		devices[name] = &s.Devices[i]
 	}
-	return found
+	return devices
 }

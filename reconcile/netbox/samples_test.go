@@ -87,7 +87,7 @@ func TestSamples(t *testing.T) {
 			t.Errorf("%s: %s", version, diff)
 		}
 	}
-	d := want.Device("FRA1-CP-01")
+	d := want.ByName()["fra1-cp-01"]
 	if d == nil || d.OOB != addr("10.20.0.11") || d.Primary4 != prefixes("10.20.16.11/22")[0] || d.Primary6 != prefixes("2001:db8:20:10::b/64")[0] ||
 		d.Serial != "7XK4Q33" || d.Rack != "A01" || d.Location != "Hall A" || d.Manufacturer != "dell" || d.CustomFields["install_state"] != "installed" ||
 		d.CustomFields["reconcile_generation"] != int64(3) || d.Position != 40 || len(d.Problems) != 0 {
