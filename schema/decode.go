@@ -57,7 +57,8 @@ type rawCheck struct {
 // says.
 type rawBMC struct {
 	BMC
-	TLS any
+	TLS   any
+	rules map[string]BMCRule
 }
 
 type rawPolicy struct {
@@ -67,6 +68,7 @@ type rawPolicy struct {
 	BMC                               struct {
 		Credentials, Profile string
 		TLS                  any
+		Rules                map[string]any
 	}
 	NetBox NetBoxPolicy
 	Freeze []rawFreeze

@@ -2,6 +2,8 @@ package schema
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"cuelang.org/go/cue"
 )
@@ -59,6 +61,11 @@ func (d *decoder) bmc(v cue.Value, name string) rawBMC {
 			bmc.System, err = v.String()
 		case "profile":
 			bmc.Profile, err = v.String()
+		case "rules":
+			var raw map[string]any
+			if err = v.Decode(&raw); err == nil {
+				bmc.rules = d.rules(raw, "hosts", name, "bmc", "rules")
+			}
 		default:
 			return errUnknown
 		}
@@ -112,7 +119,7 @@ func (d *decoder) hostFields(name string) map[string]Position {
 	fields := map[string]Position{}
 	for _, f := range [...][]string{
 		{"os"}, {"role"}, {"generation"}, {"protect"}, {"vars"}, {"labels"}, {"serial"}, {"bmc"},
-		{"bmc", "address"}, {"bmc", "credentials"}, {"bmc", "tls"}, {"bmc", "system"}, {"bmc", "profile"},
+		{"bmc", "address"}, {"bmc", "credentials"}, {"bmc", "tls"}, {"bmc", "system"}, {"bmc", "profile"}, {"bmc", "rules"},
 	} {
 		if pos, found := d.index.find(append([]string{"hosts", name}, f...)...); found {
 			key := f[0]
@@ -125,11 +132,37 @@ func (d *decoder) hostFields(name string) map[string]Position {
 	return fields
 }
 
+// rules gives each rule that is set its position. The definitions have seen to
+// it that its value is a bool, a string or a list of strings.
+func (d *decoder) rules(raw map[string]any, path ...string) map[string]BMCRule {
+	rules := map[string]BMCRule{}
+	for name, value := range raw {
+		if list, ok := value.([]any); ok {
+			words := make([]string, len(list))
+			for i := range list {
+				words[i], _ = list[i].(string)
+			}
+			value = words
+		}
+		rules[name] = BMCRule{Name: name, Value: value, Pos: d.index.position(append(path[:len(path):len(path)], name)...)}
+	}
+	return rules
+}
+
 // mergeBMC lays what a host says over what the policy says.
 func (d *decoder) mergeBMC(host, policy rawBMC, name string) BMC {
 	b := BMC{
 		Address: host.Address, Credentials: or(host.Credentials, policy.Credentials, "default"),
 		System: host.System, Profile: or(host.Profile, policy.Profile),
+	}
+	rules := maps.Clone(policy.rules)
+	if rules == nil {
+		rules = host.rules
+	} else {
+		maps.Copy(rules, host.rules)
+	}
+	for _, rule := range slices.Sorted(maps.Keys(rules)) {
+		b.Rules = append(b.Rules, rules[rule])
 	}
 	tls := host.TLS
 	if tls == nil {

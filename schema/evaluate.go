@@ -104,7 +104,8 @@ func (e *evaluation) decodeAll(v cue.Value) {
 	if e.sound(policy) && e.strictly(policy, "policy") && e.decoder.decode(policy, &raw, "policy") {
 		e.policy = e.policyOf(raw)
 	}
-	bmc := rawBMC{BMC: BMC{Credentials: raw.BMC.Credentials, Profile: raw.BMC.Profile}, TLS: raw.BMC.TLS}
+	bmc := rawBMC{BMC: BMC{Credentials: raw.BMC.Credentials, Profile: raw.BMC.Profile}, TLS: raw.BMC.TLS,
+		rules: e.rules(raw.BMC.Rules, "policy", "bmc", "rules")}
 	e.last["policy"] = e.index.last("policy")
 	e.images = decodeEach(e, v, "images", e.image)
 	e.roles = decodeEach(e, v, "roles", e.role)

@@ -171,6 +171,15 @@ type BMC struct {
 	TLS         TLS
 	System      string // the Redfish system's id; "" when there is but one
 	Profile     string // forces a vendor profile; "" detects it
+	// Rules replace rules of the vendor profile; sorted by name.
+	Rules []BMCRule
+}
+
+// A BMCRule is a rule that the fleet sets in place of a vendor profile's.
+type BMCRule struct {
+	Name  string
+	Value any // bool, string or []string
+	Pos   Position
 }
 
 // TLS says how a BMC proves who it is.

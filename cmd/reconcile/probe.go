@@ -137,11 +137,20 @@ func probeText(w io.Writer, r *redfish.Report) error {
 		fmt.Fprintf(t, "  %s %s\t%s\n", sign, a.Name, a.Text)
 	}
 	t.Flush()
-	if len(r.Rules) > 0 {
-		b.WriteString("\nRules of the profile:\n")
-	}
+	b.WriteString("\nRules in force; bmc.rules of the fleet can set them:\n")
 	for _, rule := range r.Rules {
-		fmt.Fprintf(&b, "  - %s\n    seen: %s; from: %s\n", rule.What, rule.Seen, rule.Source)
+		value, err := json.Marshal(rule.Value)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", rule.Name, value, rule.From)
+	}
+	t.Flush()
+	if len(r.Notes) > 0 {
+		b.WriteString("\nKnown of such BMCs:\n")
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "  - %s\n    seen: %s; from: %s\n", note.What, note.Seen, note.Source)
 	}
 	fmt.Fprintf(&b, "\n%s, asked with %d requests.\n", verdict(r), s.Requests)
 	_, err := w.Write(bytes.Map(printable, b.Bytes()))
@@ -190,7 +199,8 @@ func (c *cli) oneBMC(ctx context.Context, args []string, bare bareBMC) (*redfish
 	if err != nil {
 		return nil, err
 	}
-	return &redfish.Client{Address: address, Login: login, TLS: tls, System: declared.System, Profile: declared.Profile, Logger: c.logger()}, nil
+	return &redfish.Client{Address: address, Login: login, TLS: tls, System: declared.System, Profile: declared.Profile,
+		Overrides: overrides(declared.Rules), Logger: c.logger()}, nil
 }
 
 // locate finds the BMC of a host of the fleet; NetBox is asked only when the

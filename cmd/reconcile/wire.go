@@ -92,6 +92,15 @@ func bmcOf(fleet *schema.Fleet, t reconcile.Target) (string, redfish.TLS, error)
 	return t.Address, tls, nil
 }
 
+// overrides hands the fleet's rules for a BMC on.
+func overrides(rules []schema.BMCRule) []redfish.Override {
+	var list []redfish.Override
+	for _, r := range rules {
+		list = append(list, redfish.Override{Name: r.Name, Value: r.Value, From: r.Pos.String()})
+	}
+	return list
+}
+
 // wire connects a reconciler to its fleet and surroundings.
 func (c *cli) wire(tree *source.Tree, fleet *schema.Fleet, s *surroundings) *reconcile.Reconciler {
 	logger := c.logger()
@@ -123,6 +132,7 @@ func (c *cli) wire(tree *source.Tree, fleet *schema.Fleet, s *surroundings) *rec
 		}
 		return &redfish.Client{
 			Address: address, Login: login, TLS: tls, System: t.Host.BMC.System, Profile: t.Host.BMC.Profile,
+			Overrides: overrides(t.Host.BMC.Rules),
 			Locations: known[t.Host.Name], Timing: s.bmcTiming, Logger: logger,
 		}, nil
 	}

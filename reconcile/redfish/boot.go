@@ -86,7 +86,7 @@ func (c *Client) bootPlaces(ctx context.Context) ([]bootPlace, error) {
 		if s.Boot != nil && overridable(s.Boot) {
 			place := bootPlace{s.URI, s.Boot}
 			onlyThere := len(places) > 0 && len(places[0].boot.Targets) == 0 && len(s.Boot.Targets) > 0
-			if c.profile().settingsFirst || onlyThere {
+			if c.rules().SettingsFirst || onlyThere {
 				places = append([]bootPlace{place}, places...)
 			} else {
 				places = append(places, place)
@@ -102,7 +102,7 @@ func (c *Client) bootTarget(places []bootPlace) (string, error) {
 	for _, p := range places {
 		allowed = append(allowed, p.boot.Targets...)
 	}
-	for _, t := range c.profile().bootTargets {
+	for _, t := range c.rules().BootTargets {
 		if slices.Contains(allowed, t) {
 			return t, nil
 		}
@@ -111,7 +111,7 @@ func (c *Client) bootTarget(places []bootPlace) (string, error) {
 		return "Cd", nil // DSP0268's value; the answer will tell
 	}
 	return "", fmt.Errorf("boot targets are %s, none of them %s: %w", strings.Join(allowed, ", "),
-		strings.Join(c.profile().bootTargets, " or "), ErrUnsupported)
+		strings.Join(c.rules().BootTargets, " or "), ErrUnsupported)
 }
 
 // bootPayloads is the whole triple first, then without the mode, which iLO 5
@@ -122,7 +122,7 @@ func (c *Client) bootPayloads(b *bootResource, target string) []map[string]any {
 		return map[string]any{"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": target}
 	}
 	list := []map[string]any{bare()}
-	if b.Mode.Present || len(b.Modes) > 0 || c.profile().forceMode {
+	if b.Mode.Present || len(b.Modes) > 0 || c.rules().ForceMode {
 		full := bare()
 		if full["BootSourceOverrideMode"] = b.Mode.Value.trim(); b.Mode.Value.trim() == "" {
 			full["BootSourceOverrideMode"] = "UEFI"
@@ -138,7 +138,7 @@ func (c *Client) armed(places []bootPlace, target string) bool {
 	return slices.ContainsFunc(places, func(p bootPlace) bool {
 		enabled := p.boot.Enabled.Value.trim()
 		return p.boot.Target.Value.trim() == target &&
-			(enabled == "Once" || enabled == "Continuous" && c.profile().continuous)
+			(enabled == "Once" || enabled == "Continuous" && c.rules().Continuous)
 	})
 }
 
@@ -197,7 +197,7 @@ func (c *Client) ClearBoot(ctx context.Context) error {
 		return fmt.Errorf("clearing the boot override: %w", err)
 	}
 	defer end()
-	if c.profile().keepBoot {
+	if c.rules().KeepBoot {
 		return nil
 	}
 	places, err := c.bootPlaces(ctx)

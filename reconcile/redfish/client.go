@@ -40,6 +40,8 @@ type Client struct {
 	System string
 	// Profile forces a vendor profile by name; see [Profiles]. Empty: found out.
 	Profile string
+	// Overrides replace rules of the profile, one by one; see [RuleNames].
+	Overrides []Override
 	// Locations, if not nil, is what was found out about this BMC before. The
 	// client updates it; a caller who keeps it from run to run saves discovery:
 	// Observe then takes at most three requests.
@@ -137,6 +139,11 @@ func (c *Client) connect() error {
 	}
 	if c.Profile != "" && profileByName(c.Profile) == nil {
 		return fmt.Errorf("profile %q: not known; known are %s", c.Profile, strings.Join(Profiles(), ", "))
+	}
+	for _, o := range c.Overrides {
+		if err := o.lay(new(Rules)); err != nil {
+			return err
+		}
 	}
 	below := c.Transport
 	c.closers = func() {}

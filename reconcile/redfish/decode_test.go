@@ -110,15 +110,15 @@ func TestProfiles(t *testing.T) {
 		if (p.tier == TierRefused) != (p.refusal != "") {
 			t.Errorf("profile %q: tier %q and refusal %q", p.name, p.tier, p.refusal)
 		}
-		if p.tier != TierRefused && (len(p.schemes) == 0 || len(p.bootTargets) == 0) {
+		if p.tier != TierRefused && (len(p.Schemes) == 0 || len(p.BootTargets) == 0) {
 			t.Errorf("profile %q: no schemes or no boot targets", p.name)
 		}
-		if len(p.rules) == 0 {
-			t.Errorf("profile %q: no rule", p.name)
+		if len(p.notes) == 0 {
+			t.Errorf("profile %q: no note", p.name)
 		}
-		for _, r := range p.rules {
-			if r.What == "" || r.Seen == "" || r.Source == "" {
-				t.Errorf("profile %q: rule %+v lacks where it was seen or its source", p.name, r)
+		for _, n := range p.notes {
+			if n.What == "" || n.Seen == "" || n.Source == "" {
+				t.Errorf("profile %q: note %+v lacks where it was seen or its source", p.name, n)
 			}
 		}
 		for _, f := range p.flaws {

@@ -281,7 +281,7 @@ func (c *Client) findChassis(ctx context.Context, all string, v *view) error {
 			return err
 		}
 	}
-	own := v.system.AssetTag.Present || c.profile().systemTag
+	own := v.system.AssetTag.Present || c.rules().SystemTag
 	if tagged == nil && !own && all != "" {
 		rest, err := c.members(ctx, all)
 		if err != nil {

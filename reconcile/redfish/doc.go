@@ -36,7 +36,9 @@
 // How BMCs differ is data, in profile.go: a table of profiles, each rule with
 // the models, the firmware and the source it comes from. A profile is chosen by
 // what the BMC advertises (OEM keys, actions, models of its manager) and by
-// vendor names last. [Client.Probe] tells which rules apply and why.
+// vendor names last. What the code asks for are the [Rules], and each of them
+// may be set in place of the profile's by an [Override]. [Client.Probe] tells
+// which are in force, where each comes from, and what is known of such BMCs.
 //
 // # What holds it
 //

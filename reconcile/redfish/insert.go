@@ -38,9 +38,9 @@ func (c *Client) checkMedium(medium string) error {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil:
 		return errors.New("the URL of the medium is not a plain one of scheme, host and path")
-	case !slices.Contains(c.profile().schemes, u.Scheme):
+	case !slices.Contains(c.rules().Schemes, u.Scheme):
 		return fmt.Errorf("this BMC (%s) fetches media only by %s, not by %s: %w",
-			c.profile().name, strings.Join(c.profile().schemes, " or "), u.Scheme, ErrUnsupported)
+			c.profile().name, strings.Join(c.rules().Schemes, " or "), u.Scheme, ErrUnsupported)
 	case u.RawQuery != "" || u.Fragment != "" || !strings.HasSuffix(u.Path, ".iso"):
 		return errors.New("the URL of the medium must end in .iso and have no query")
 	}
@@ -167,7 +167,7 @@ func (c *Client) enableMedia(ctx context.Context) error {
 
 // insertInto mounts url in one slot.
 func (c *Client) insertInto(ctx context.Context, s *slotResource, url string) error {
-	rung, task := c.profile().insertFrom, ""
+	rung, task := c.rules().Insert.rung(), ""
 	err := c.bring(ctx, effect{
 		what: "medium inserted",
 		reached: func(ctx context.Context) (bool, string, error) {

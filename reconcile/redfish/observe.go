@@ -160,7 +160,7 @@ func (c *Client) describe(v *view) *System {
 		Profile: p.name, Tier: p.tier, Refusal: p.refusal,
 		Serial: identity(sys.SerialNumber), SKU: identity(sys.SKU), UUID: identity(sys.UUID),
 		HostName: sys.HostName.trim(), Power: Power(sys.PowerState.trim()),
-		Progress: sys.BootProgress.LastState.trim(), Marker: c.tagOf(v), MediaSchemes: p.schemes,
+		Progress: sys.BootProgress.LastState.trim(), Marker: c.tagOf(v), MediaSchemes: c.rules().Schemes,
 	}
 	if s.Model == "" {
 		s.Model = l.Product

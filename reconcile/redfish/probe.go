@@ -10,12 +10,16 @@ import (
 // Report is what [Client.Probe] found: what this BMC is, which rules apply to
 // it, and what will not work and why.
 type Report struct {
-	System    *System   `json:"system,omitempty"`
-	Vendor    string    `json:"vendor"`
-	Profile   string    `json:"profile"`
-	Forced    bool      `json:"forced"` // the profile was chosen by Client.Profile
-	Tier      Tier      `json:"tier"`
-	Rules     []Rule    `json:"rules,omitempty"`
+	System  *System `json:"system,omitempty"`
+	Vendor  string  `json:"vendor"`
+	Profile string  `json:"profile"`
+	Forced  bool    `json:"forced"` // the profile was chosen by Client.Profile
+	Tier    Tier    `json:"tier"`
+	// Rules are all that are in force, in a fixed order: their names are those
+	// that a fleet's bmc.rules takes.
+	Rules []RuleInForce `json:"rules"`
+	// Notes are what is known of BMCs of this profile, and from where.
+	Notes     []Note    `json:"notes,omitempty"`
 	Abilities []Ability `json:"abilities"`
 }
 
@@ -48,7 +52,7 @@ func (c *Client) Probe(ctx context.Context) (*Report, error) {
 	}
 	c.keepResetTypes(v.system)
 	p := c.profile()
-	r := &Report{Vendor: c.Locations.Vendor, Profile: p.name, Forced: c.Profile != "", Tier: p.tier, Rules: p.rules}
+	r := &Report{Vendor: c.Locations.Vendor, Profile: p.name, Forced: c.Profile != "", Tier: p.tier, Rules: c.inForce(), Notes: p.notes}
 	r.identity(v)
 	if p.tier == TierRefused {
 		r.add("support", false, "%s", p.refusal)
@@ -106,10 +110,10 @@ func (c *Client) probePower(ctx context.Context, r *Report, sys *systemResource)
 }
 
 func (c *Client) probeMedia(r *Report) {
-	l, p := c.Locations, c.profile()
+	l := c.Locations
 	switch {
 	case len(l.Slots) > 0:
-		r.add("media", true, "%d slots, %s first; URLs by %s", len(l.Slots), l.Slots[0], strings.Join(p.schemes, " or "))
+		r.add("media", true, "%d slots, %s first; URLs by %s", len(l.Slots), l.Slots[0], strings.Join(c.rules().Schemes, " or "))
 	case l.EnableMedia != "":
 		r.add("media", true, "no slots yet; they appear once remote media is enabled, which an installation does by %s", l.EnableMedia)
 	case len(l.ProxySlots) > 0:
@@ -146,7 +150,7 @@ func (c *Client) probeMarker(r *Report, v *view) {
 	switch {
 	case !tag.Present:
 		r.add("marker", false, "neither the system nor its chassis has an AssetTag; machines without one cannot be kept")
-	case c.profile().tagReadOnly:
+	case c.rules().TagReadOnly:
 		r.add("marker", false, "AssetTag cannot be written on this kind of BMC; machines without a marker cannot be kept")
 	case tag.Where == WhereChassis:
 		r.add("marker", true, "AssetTag of %s, reads %q", c.Locations.Chassis, clean(tag.Value, nil))

@@ -30,7 +30,7 @@ func mediaCollections(sys *systemResource, managers []managerResource) []string 
 // findSlots reads the slots of the first collection that has a usable one. The
 // same drives may appear again under the Manager (Dell, Lenovo): those are left.
 func (c *Client) findSlots(ctx context.Context) ([]slotResource, error) {
-	p := c.profile()
+	rules := c.rules()
 	var all []slotResource
 	var usable, proxies []string
 	for _, uri := range c.Locations.Media {
@@ -42,7 +42,7 @@ func (c *Client) findSlots(ctx context.Context) ([]slotResource, error) {
 			return nil, err
 		}
 		for _, m := range list {
-			if slices.ContainsFunc(p.skipSlots, func(s string) bool { return strings.HasPrefix(path.Base(m), s) }) {
+			if slices.ContainsFunc(rules.SkipSlots, func(s string) bool { return strings.HasPrefix(path.Base(m), s) }) {
 				continue
 			}
 			s, err := c.readSlot(ctx, m)
@@ -53,7 +53,7 @@ func (c *Client) findSlots(ctx context.Context) ([]slotResource, error) {
 				return nil, err
 			}
 			switch {
-			case s.usable() && (p.onlySlot == "" || path.Base(m) == p.onlySlot):
+			case s.usable() && (rules.OnlySlot == "" || path.Base(m) == rules.OnlySlot):
 				usable = append(usable, m)
 			case s.optical() && s.Actions.Eject.Target != "":
 				proxies = append(proxies, m)
@@ -85,7 +85,7 @@ func (c *Client) inserted(s *slotResource) (bool, string) {
 	if !s.Inserted.Known {
 		in = s.Image.trim() != "" && s.ConnectedVia != "NotConnected"
 	}
-	if c.profile().imageStays && s.ConnectedVia == "NotConnected" {
+	if c.rules().ImageStays && s.ConnectedVia == "NotConnected" {
 		in = false
 	}
 	if !in {
