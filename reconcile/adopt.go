@@ -66,7 +66,7 @@ func adoptable(c *Change, w *World) error {
 		return err
 	case m.State == marker.Installed:
 		return fmt.Errorf("it bears the marker %s already", c.From.Marker)
-	case m.State == marker.Installing && m.Lease.After(w.At):
+	case m.HeldAt(w.At):
 		return fmt.Errorf("%w: run %s installs it", ErrHeld, m.Run)
 	}
 	return nil

@@ -31,14 +31,14 @@ func (r *Reconciler) Apply(ctx context.Context, p *Plan, w *World) (*Report, err
 	case p.Format != PlanFormat || p.Commit != r.Commit || p.Dirty != r.Dirty:
 		return report, fmt.Errorf("%w: it was made from commit %s, and the fleet is at %s; plan again", ErrStale, orNone(p.Commit), orNone(r.Commit))
 	}
-	installs := p.Installs()
-	if len(installs) == 0 {
+	work := p.Work()
+	if len(work) == 0 {
 		return report, nil
 	}
 	a := &application{r: r, plan: p, world: w, report: report}
 	defer a.close()
 	a.shelf.images = r.Images
-	a.prepare(ctx, installs)
+	a.prepare(ctx, work)
 	err := a.rollOut(ctx)
 	slices.SortFunc(report.Outcomes, func(a, b Outcome) int { return cmp.Compare(a.Host, b.Host) })
 	return report, err
@@ -67,7 +67,7 @@ func (a *application) close() {
 
 // prepare prepares all hosts. An interrupt ends it at once, for nothing has
 // been touched.
-func (a *application) prepare(ctx context.Context, installs []Change) {
+func (a *application) prepare(ctx context.Context, work []Change) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -77,7 +77,7 @@ func (a *application) prepare(ctx context.Context, installs []Change) {
 		case <-ctx.Done():
 		}
 	}()
-	ready, unfit := a.r.prepareAll(ctx, a.world, installs, &a.shelf)
+	ready, unfit := a.r.prepareAll(ctx, a.world, work, &a.shelf)
 	a.ready = ready
 	for _, host := range sortedKeys(unfit) {
 		o := Outcome{Host: host, Result: ResultBlocked, Step: StepPrepare, Err: unfit[host]}

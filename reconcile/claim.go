@@ -17,18 +17,20 @@ import (
 // So a claim is looked at again after a while, before each step that changes
 // the machine, and whenever it is renewed; who finds another's there, stops.
 type claim struct {
-	mu   sync.Mutex
-	said claimState
-	stop context.CancelFunc
-	done chan struct{} // closed when it is no longer renewed
+	writing sync.Mutex // one look or write of it at a time
+	mu      sync.Mutex
+	said    claimState
+	stop    context.CancelFunc
+	done    chan struct{} // closed when it is no longer renewed
 }
 
 // claimState is what is known of a claim.
 type claimState struct {
-	tag   string    // what the BMC bears of ours, as far as is known; "" before the first write
-	lease time.Time // until when it lasts
-	tried bool      // the first write was sent, whatever came of it
-	held  bool      // it is ours, and was seen to be
+	stage marker.State // Installing, or Verifying once the installer has ended well
+	tag   string       // what the BMC bears of ours, as far as is known; "" before the first write
+	lease time.Time    // until when it lasts
+	tried bool         // the first write was sent, whatever came of it
+	held  bool         // it is ours, and was seen to be
 }
 
 // now returns what is known at this moment.
@@ -69,7 +71,7 @@ func (in *install) take(ctx context.Context) error {
 // writeClaim writes the claim with a lease that begins now.
 func (in *install) writeClaim(ctx context.Context) error {
 	lease := time.Now().Add(in.timing.Lease).Truncate(time.Second)
-	m := marker.Marker{State: marker.Installing, Attempt: in.change.Attempt, Spec: in.change.To.Spec, Run: in.r.Run, Lease: lease}
+	m := marker.Marker{State: in.claim.now().stage, Attempt: in.change.Attempt, Spec: in.change.To.Spec, Run: in.r.Run, Lease: lease}
 	in.claim.learn(func(s *claimState) { s.tried = true })
 	if err := in.setMarker(ctx, m); err != nil {
 		return err
@@ -112,7 +114,7 @@ func (in *install) owned(ctx context.Context) error {
 
 // heldBy says who has taken a machine from us.
 func heldBy(present string) error {
-	if m, err := marker.Parse(present); err == nil && m.State == marker.Installing {
+	if m, err := marker.Parse(present); err == nil && m.IsClaim() {
 		return fmt.Errorf("%w: run %s until %s", ErrHeld, m.Run, m.Lease.Format(time.TimeOnly))
 	}
 	return fmt.Errorf("%w: its marker, our claim, was replaced by %q", ErrHeld, present)
@@ -126,10 +128,7 @@ func (in *install) keep(ctx context.Context) {
 	go func() {
 		defer close(in.claim.done)
 		for sleep(ctx, in.timing.Lease/3) == nil {
-			err := in.owned(ctx)
-			if err == nil {
-				err = in.writeClaim(ctx)
-			}
+			err := in.renew(ctx)
 			switch {
 			case errors.Is(err, ErrHeld):
 				in.lose(err)
@@ -139,6 +138,31 @@ func (in *install) keep(ctx context.Context) {
 			}
 		}
 	}()
+}
+
+// renew writes the claim anew if it is still ours.
+func (in *install) renew(ctx context.Context) error {
+	in.claim.writing.Lock()
+	defer in.claim.writing.Unlock()
+	if err := in.owned(ctx); err != nil {
+		return err
+	}
+	return in.writeClaim(ctx)
+}
+
+// ended says in the claim that the installer has ended well: a run that comes
+// after this one goes on from there. When the BMC does not take it now, the
+// next renewal writes it.
+func (in *install) ended(ctx context.Context) error {
+	in.claim.learn(func(s *claimState) { s.stage = marker.Verifying })
+	err := in.renew(ctx)
+	if errors.Is(err, ErrHeld) || ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		in.warn("writing into its claim that the installer has ended: %v", err)
+	}
+	return nil
 }
 
 // release ends the renewing, so that nothing is written beside what follows.
@@ -161,7 +185,7 @@ func (in *install) restore(ctx context.Context) error {
 	if present == former {
 		return nil
 	}
-	if m, err := marker.Parse(present); err == nil && (m.State != marker.Installing || m.Run != in.r.Run) {
+	if m, err := marker.Parse(present); err == nil && (!m.IsClaim() || m.Run != in.r.Run) {
 		return heldBy(present)
 	}
 	if err := writeMarker(ctx, in.machine, former); err != nil {

@@ -27,7 +27,7 @@ func TestTwoRuns(t *testing.T) {
 				g.bmcs["web-01"].Latency = 300 * time.Millisecond
 				p, w := g.plan()
 				other := g.reconciler("run2")
-				other.OnEvent = nil
+				other.OnEvent, other.Key = nil, []byte("fedcba9876543210") // another process has another server
 				done := make(chan *reconcile.Report)
 				go func() {
 					time.Sleep(skew)

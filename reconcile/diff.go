@@ -187,8 +187,8 @@ func (d *decider) readMarker() {
 		d.block(MarkerForeign, fmt.Sprintf("%v; clear the tag if it may be overwritten, then adopt or install the host", err))
 	case m.State == marker.Installed:
 		d.installed(m)
-	case m.State == marker.Installing:
-		d.installing(m)
+	case m.IsClaim():
+		d.claimed(m)
 	case m.State == marker.Failed:
 		d.failedBefore(m)
 	}
@@ -249,15 +249,40 @@ func (d *decider) installed(m marker.Marker) {
 	d.install(Reinstall, 1)
 }
 
-// installing keeps away from a living run's host and takes a dead one's over.
-func (d *decider) installing(m marker.Marker) {
-	if m.Lease.After(d.world.At) {
+// claimed keeps away from a living run's host. A dead run's install is followed
+// to its end where it is known how far it is: the installer has ended, or it
+// runs, from media that this process can serve. Otherwise it is made again.
+func (d *decider) claimed(m marker.Marker) {
+	held := m.HeldAt(d.world.At)
+	switch {
+	case held && !d.obs.Orphan:
 		d.change.Action = Held
 		d.because(Claimed, fmt.Sprintf("run %s installs it, and holds it until %s", m.Run, m.Lease.Format(time.RFC3339)))
 		return
+	case held:
+		d.because(OwnerGone, fmt.Sprintf("run %s began attempt %d and is gone: the media in its drive are to come from here, where nobody else serves them", m.Run, m.Attempt))
+	default:
+		d.because(LeaseEnded, fmt.Sprintf("run %s began attempt %d and has not been heard of since %s", m.Run, m.Attempt, m.Lease.Format(time.RFC3339)))
 	}
-	d.because(LeaseEnded, fmt.Sprintf("run %s began attempt %d and has not been heard of since %s", m.Run, m.Attempt, m.Lease.Format(time.RFC3339)))
-	d.again(m, "whatever that attempt has left", false)
+	same := m.Spec == d.change.To.Spec
+	switch {
+	case same && m.State == marker.Verifying:
+		d.resume(m, StepEject, "its installer has ended")
+	case same && held && d.obs.System.Power == redfish.On:
+		d.resume(m, StepInstall, "its installer runs")
+	case m.State == marker.Verifying:
+		d.again(m, "what that attempt has installed", true)
+	default:
+		d.again(m, "whatever that attempt has left", false)
+	}
+}
+
+// resume takes up a dead run's install at a step.
+func (d *decider) resume(m marker.Marker, at Step, text string) {
+	d.change.Drift = []Drift{{Kind: "os", To: d.host.OS}}
+	d.change.Resume = at
+	d.because(Resumable, fmt.Sprintf("%s, and is taken up at step %s", text, at))
+	d.install(Resume, m.Attempt)
 }
 
 // failedBefore tries again until the attempts are spent.
@@ -312,7 +337,7 @@ func (d *decider) install(a Action, attempt int) {
 
 // hold turns a planned install into a report of why it is not made.
 func (d *decider) hold(code ReasonCode, text string) {
-	d.change.Action, d.change.Loses, d.change.Attempt = Blocked, "", 0
+	d.change.Action, d.change.Loses, d.change.Attempt, d.change.Resume = Blocked, "", 0, ""
 	d.because(code, text)
 }
 
@@ -367,7 +392,7 @@ func rolloutHosts(p *Plan) (install, unavailable []rollout.Host) {
 		unfinished := err == nil && m.State != marker.Installed
 		h := rollout.Host{Name: c.Host, Role: c.Role, Domain: c.Domain}
 		switch {
-		case c.Action == Install || c.Action == Reinstall:
+		case c.Action == Install || c.Action == Reinstall || c.Action == Resume:
 			h.Down = unfinished
 			install = append(install, h)
 		case c.Action == Held || unfinished || c.Error && c.From.Power != "On":

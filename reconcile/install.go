@@ -28,6 +28,7 @@ type install struct {
 	machine Machine
 	pub     *isohttp.Publication
 	url     string                  // of its media
+	found   []string                // URLs of what was in its drives when the install began
 	schemes []string                // in which its BMC can fetch them
 	wasOn   bool                    // before anything was touched
 	erasing bool                    // the machine was started from our media
@@ -40,10 +41,16 @@ type install struct {
 }
 
 func (a *application) newInstall(host string) *install {
-	return &install{
+	in := &install{
 		r: a.r, timing: a.r.Timing.withDefaults(),
 		change: *a.plan.Change(host), obs: a.world.Hosts[host], prepared: a.ready[host],
 	}
+	in.erasing = in.change.Resume != ""
+	in.claim.said.stage = marker.Installing
+	if in.change.Resume == StepEject {
+		in.claim.said.stage = marker.Verifying
+	}
+	return in
 }
 
 // A stage is one step of an install.
@@ -52,9 +59,11 @@ type stage struct {
 	do   func(*install, context.Context) error
 }
 
-// stages lists an install's steps in order: design section 5.
-func stages() []stage {
-	return []stage{
+// stages lists the steps of an install, in order: design section 5. One that is
+// taken up at a later step has some of them behind it, but is no less sure of
+// its machine and of its claim.
+func stages(resume Step) []stage {
+	all := []stage{
 		{StepIdentity, (*install).identity},
 		{StepMedia, (*install).media},
 		{StepClaim, (*install).take},
@@ -68,6 +77,11 @@ func stages() []stage {
 		{StepMarker, (*install).mark},
 		{StepJournal, (*install).journal},
 	}
+	behind := map[Step][]Step{
+		StepInstall: {StepPowerOff, StepInsert, StepBoot},
+		StepEject:   {StepMedia, StepPowerOff, StepInsert, StepBoot, StepInstall},
+	}
+	return slices.DeleteFunc(all, func(s stage) bool { return slices.Contains(behind[resume], s.step) })
 }
 
 // run takes all steps and returns what became of the host. Its media stay in
@@ -84,7 +98,7 @@ func (in *install) run(outer context.Context) Outcome {
 	}
 	defer in.machine.Close(context.WithoutCancel(ctx))
 	defer in.release()
-	for _, s := range stages() {
+	for _, s := range stages(in.change.Resume) {
 		in.r.Emit(Event{Host: in.change.Host, Kind: Stepped, Step: s.step})
 		if err := s.do(in, ctx); err != nil {
 			return in.failed(ctx, outer, s.step, err)
@@ -137,7 +151,7 @@ func (in *install) identity(ctx context.Context) error {
 		return err
 	}
 	if tag := strings.TrimSpace(s.Marker.Value); tag != in.change.From.Marker {
-		if m, err := marker.Parse(tag); err == nil && m.State == marker.Installing && m.Lease.After(time.Now()) {
+		if m, err := marker.Parse(tag); err == nil && m.HeldAt(time.Now()) {
 			return heldBy(tag)
 		}
 		return fmt.Errorf("%w: its marker was %q and is %q; plan again", ErrStale, in.change.From.Marker, tag)
@@ -147,16 +161,24 @@ func (in *install) identity(ctx context.Context) error {
 	}
 	in.wasOn = s.Power == redfish.On
 	in.schemes = s.MediaSchemes
+	for _, slot := range s.Slots {
+		if slot.Inserted {
+			in.found = append(in.found, slot.Image)
+		}
+	}
 	return nil
 }
 
-// media offers its media under a URL of this attempt, before anything is
-// touched: a media server that this BMC cannot reach costs nobody anything.
+// media offers its media before anything is touched: a media server that this
+// BMC cannot reach costs nobody anything. Their URL is this attempt's and these
+// very bytes', so that a run that takes the attempt up serves what is in the
+// drive, or knows that it cannot.
 func (in *install) media(ctx context.Context) (err error) {
+	view := in.prepared.view
 	in.pub, err = in.r.Media.Publish(isohttp.Medium{
 		Host:    in.change.Host,
-		Token:   isohttp.Token(in.r.Key, in.change.Host, in.change.To.Spec, strconv.Itoa(in.change.Attempt), in.r.Run),
-		View:    in.prepared.view,
+		Token:   isohttp.Token(in.r.Key, in.change.Host, in.change.To.Spec, strconv.Itoa(in.change.Attempt), view.Digest(in.prepared.base.SHA256)),
+		View:    view,
 		Base:    in.prepared.base.Base,
 		Regions: in.prepared.regions,
 		Rest:    isohttp.Payload,
@@ -168,6 +190,11 @@ func (in *install) media(ctx context.Context) (err error) {
 	in.url, err = in.r.MediaURL(ctx, in.pub, in.obs.BMC, in.schemes)
 	if err != nil {
 		return fmt.Errorf("finding the address at which it can reach the media server: %w", err)
+	}
+	if in.change.Resume == StepInstall && !slices.Contains(in.found, in.url) {
+		m, _ := marker.Parse(in.change.From.Marker)
+		return fmt.Errorf("%w: the media in its drive are not those that would be made now, so that its installer cannot go on; its claim ends at %s, and the first run after that installs it again",
+			ErrHeld, m.Lease.Format(time.TimeOnly))
 	}
 	return nil
 }

@@ -130,7 +130,16 @@ func (r *Reconciler) observe(ctx context.Context, o *Observation) {
 		o.System, o.Err = nil, err
 		return
 	}
+	o.Orphan = r.orphan(o.System)
 	o.Config, o.AnswerErr = r.preview(ctx, o, m)
+}
+
+// orphan reports whether a drive holds media that only this process can serve,
+// and that it does not serve yet: those of a run that is dead.
+func (r *Reconciler) orphan(s *redfish.System) bool {
+	return r.OwnMedia != nil && slices.ContainsFunc(s.Slots, func(slot redfish.Slot) bool {
+		return slot.Inserted && r.OwnMedia(slot.Image)
+	})
 }
 
 // template returns the text of the host's answer template and its path.

@@ -16,6 +16,7 @@ const (
 	Reinstall Action = "reinstall" // it bears something else than is declared
 	Blocked   Action = "blocked"   // it should be looked at by a person; nothing is done
 	Held      Action = "held"      // another run drives it
+	Resume    Action = "resume"    // a dead run began its install; it is followed to its end
 )
 
 // A ReasonCode is one enumerated fact that made [Diff] choose an action. Codes
@@ -33,6 +34,8 @@ const (
 	MarkerUnreadable   ReasonCode = "marker-unreadable"
 	AttemptFailed      ReasonCode = "attempt-failed"
 	LeaseEnded         ReasonCode = "lease-ended"
+	OwnerGone          ReasonCode = "owner-gone"
+	Resumable          ReasonCode = "resumable"
 	Claimed            ReasonCode = "claimed"
 	Undecided          ReasonCode = "undecided"
 	Quarantined        ReasonCode = "quarantined"
@@ -89,6 +92,8 @@ type Change struct {
 	To Wanted `json:"to"`
 	// Attempt is the number that an install would be.
 	Attempt int `json:"attempt,omitempty"`
+	// Resume is the step at which an install is taken up that a dead run began.
+	Resume Step `json:"resume,omitempty"`
 
 	Pos schema.Position `json:"pos"`
 }
@@ -141,6 +146,18 @@ func (p *Plan) Installs() []Change {
 		}
 	}
 	return installs
+}
+
+// Work returns the changes that Apply makes: the installs, and those that it
+// follows to their end.
+func (p *Plan) Work() []Change {
+	var work []Change
+	for _, c := range p.Changes {
+		if c.Action == Install || c.Action == Reinstall || c.Action == Resume {
+			work = append(work, c)
+		}
+	}
+	return work
 }
 
 // Count returns how many changes have the action.
@@ -202,7 +219,7 @@ func (p *Plan) Differs(q *Plan) (hosts []string, other bool) {
 
 // sameChange compares what is bound: words and positions may differ.
 func sameChange(a, b Change) bool {
-	return a.Action == b.Action && a.Attempt == b.Attempt && a.Loses == b.Loses && a.OS == b.OS && a.Role == b.Role &&
+	return a.Action == b.Action && a.Attempt == b.Attempt && a.Resume == b.Resume && a.Loses == b.Loses && a.OS == b.OS && a.Role == b.Role &&
 		a.To == b.To && a.From.Marker == b.From.Marker && a.From.Serial == b.From.Serial && a.From.BMC == b.From.BMC
 }
 

@@ -24,6 +24,7 @@ type prepared struct {
 	base     *base
 	rendered *answer.Rendered
 	view     *iso9660.View
+	local    *iso9660.View // of the same size, and boots the machine's disk
 	regions  []isohttp.Region
 }
 
@@ -86,14 +87,21 @@ func (s *shelf) Close() error {
 	return errors.Join(errs...)
 }
 
-// prepareAll prepares every install of the plan and returns, beside what
-// succeeded, an error for each host that did not. No machine is touched.
-func (r *Reconciler) prepareAll(ctx context.Context, w *World, installs []Change, s *shelf) (map[string]*prepared, map[string]error) {
+// prepareAll prepares all hosts of the plan that are worked on and returns,
+// beside what succeeded, an error for each host that did not. No machine is
+// touched.
+func (r *Reconciler) prepareAll(ctx context.Context, w *World, work []Change, s *shelf) (map[string]*prepared, map[string]error) {
 	var mu sync.Mutex
 	ready, unfit := map[string]*prepared{}, map[string]error{}
 	var g errgroup.Group
 	g.SetLimit(8)
-	for _, c := range installs {
+	for _, c := range work {
+		if c.Resume == StepEject {
+			mu.Lock()
+			ready[c.Host] = &prepared{} // its media have served
+			mu.Unlock()
+			continue
+		}
 		g.Go(func() error {
 			p, err := r.prepare(ctx, w.Hosts[c.Host], s)
 			mu.Lock()
@@ -131,15 +139,22 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 	if err != nil {
 		return nil, err
 	}
-	view, err := patch(b.image, rendered)
+	view, err := patch(b.image, rendered.Changes)
 	if err != nil {
 		return nil, fmt.Errorf("patching image %s: %w", image.Name, err)
+	}
+	local, err := patch(b.image, rendered.Local)
+	if err != nil {
+		return nil, fmt.Errorf("patching image %s to boot the disk: %w", image.Name, err)
+	}
+	if local.Size() != view.Size() {
+		return nil, fmt.Errorf("image %s: the media that boot the disk have %d bytes and those that install %d; they must be alike, for they share one URL", image.Name, local.Size(), view.Size())
 	}
 	regions, err := regionsOf(view, rendered)
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", image.Name, err)
 	}
-	return &prepared{base: b, rendered: rendered, view: view, regions: regions}, nil
+	return &prepared{base: b, rendered: rendered, view: view, local: local, regions: regions}, nil
 }
 
 // render makes the changes to a base image that install one host. A nil secret
@@ -183,10 +198,10 @@ func (r *Reconciler) preview(ctx context.Context, o *Observation, m Machine) (di
 	return marker.ConfigDigest(append([]string{string(text), strconv.Itoa(len(req.KernelArgs))}, req.KernelArgs...)...), nil
 }
 
-// patch lays the rendered changes over an image.
-func patch(image *iso9660.Image, rendered *answer.Rendered) (*iso9660.View, error) {
+// patch lays changes over an image.
+func patch(image *iso9660.Image, changes []answer.Change) (*iso9660.View, error) {
 	edit := image.Edit()
-	for _, c := range rendered.Changes {
+	for _, c := range changes {
 		switch {
 		case c.In == answer.EFI:
 			edit.WriteEFI(c.Path, c.Data)

@@ -81,6 +81,10 @@ type Reconciler struct {
 	// MediaURL returns the URL at which the BMC at an address finds a medium,
 	// in one of the schemes that this BMC can fetch.
 	MediaURL func(ctx context.Context, p *isohttp.Publication, bmc string, schemes []string) (string, error)
+	// OwnMedia reports whether a URL names a medium at the address on which this
+	// process alone listens, so that whoever put it into a drive is dead. Nil:
+	// that is not known of any.
+	OwnMedia func(url string) bool
 	// AnyClient lets every address read a host's media. Otherwise only its
 	// BMC's may, as far as that is known as an IP address.
 	AnyClient bool
@@ -90,7 +94,7 @@ type Reconciler struct {
 	Verify func(ctx context.Context, c Checked) error
 
 	Run    string // this run's id, 1 to 8 of [0-9a-z]
-	Key    []byte // from which media URLs are derived
+	Key    []byte // from which media URLs are derived; a run with the same one can take up the installs of a dead one
 	Link   string // where this run can be looked at, for NetBox's journal; may be empty
 	Asks   int    // BMCs asked at once by Observe; 0 means 32
 	Timing Timing
@@ -112,6 +116,7 @@ type Timing struct {
 	Lease    time.Duration // that a claim lasts unless it is renewed: 15 min
 	Settle   time.Duration // from a claim until it is looked at again: 10 s
 	Progress time.Duration // between two progress events of a host: 1 s
+	Stall    time.Duration // without a new byte read by a machine that is on until a warning: 10 min
 }
 
 func (t Timing) withDefaults() Timing {
@@ -123,6 +128,7 @@ func (t Timing) withDefaults() Timing {
 		Lease:    cmp.Or(t.Lease, 15*time.Minute),
 		Settle:   cmp.Or(t.Settle, 10*time.Second),
 		Progress: cmp.Or(t.Progress, time.Second),
+		Stall:    cmp.Or(t.Stall, 10*time.Minute),
 	}
 }
 

@@ -33,6 +33,7 @@ type Observation struct {
 	BMC       string          // the address that was asked; "" when there is none
 	System    *redfish.System // nil when Err is set, or nothing could be asked
 	Err       error           // why the BMC could not be read
+	Orphan    bool            // a drive of it holds media of this very server's address, from before this run
 	Config    string          // digest of the answer file as it would be now
 	AnswerErr error           // why the answer file cannot be rendered; nil when it can
 }

@@ -30,7 +30,7 @@ type part struct {
 type rawImage struct {
 	Family, Arch, Version, URL, SHA256 string
 	KernelArgs                         []string
-	Deadline                           string
+	Deadline, Expected                 string
 }
 
 type rawRole struct {
@@ -108,6 +108,7 @@ func (d *decoder) image(name string, v cue.Value) *Image {
 		Name: name, Family: raw.Family, Arch: raw.Arch, Version: raw.Version, URL: raw.URL, SHA256: raw.SHA256,
 		KernelArgs: raw.KernelArgs,
 		Deadline:   d.duration(raw.Deadline, "images", name, "deadline"),
+		Expected:   d.duration(raw.Expected, "images", name, "expected"),
 		Pos:        d.index.position("images", name),
 	}
 }

@@ -48,6 +48,8 @@ type Image struct {
 
 	// Deadline is the longest that one install may take.
 	Deadline time.Duration
+	// Expected is after how long an install is called slow.
+	Expected time.Duration
 
 	Pos Position
 }

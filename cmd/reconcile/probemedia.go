@@ -116,7 +116,7 @@ func mayInsert(r *redfish.Report) error {
 			return fmt.Errorf("not tried: a medium is inserted in slot %s; eject it first", s.ID)
 		}
 	}
-	if m, err := marker.Parse(r.System.Marker.Value); err == nil && m.State == marker.Installing {
+	if m, err := marker.Parse(r.System.Marker.Value); err == nil && m.IsClaim() {
 		return fmt.Errorf("not tried: its marker says that run %s is installing it", m.Run)
 	}
 	return nil

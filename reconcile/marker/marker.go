@@ -7,6 +7,7 @@
 //
 //	rc1.k<attempt>.<spec>.<config>[.<label>]   installed, by that attempt
 //	rc1.i<attempt>.<spec>.<run>.<lease>        being installed by run, until lease
+//	rc1.v<attempt>.<spec>.<run>.<lease>        installed, being verified by run, until lease
 //	rc1.f<attempts>.<spec>.<reason>            failed, after that many attempts
 //
 // spec has 8 and config 5 characters of Crockford's base32 in lower case (see
@@ -38,7 +39,11 @@ type State byte
 const (
 	Installed  State = 'k'
 	Installing State = 'i'
-	Failed     State = 'f'
+	// Verifying: the installer has ended well, and the run that watched it has
+	// yet to see the host serve. Whoever finds this of a dead run can go on from
+	// there and need not install again.
+	Verifying State = 'v'
+	Failed    State = 'f'
 )
 
 // String returns a word for people, such as "installed".
@@ -48,6 +53,8 @@ func (s State) String() string {
 		return "installed"
 	case Installing:
 		return "installing"
+	case Verifying:
+		return "verifying"
 	case Failed:
 		return "failed"
 	}
@@ -75,11 +82,17 @@ type Marker struct {
 	Config string // Installed: digest of the answer file's other inputs, see [ConfigDigest]
 	Label  string // Installed: for people, such as "rocky-9.6"; may be empty
 
-	Run   string    // Installing: which run does it; 1 to 8 of [0-9a-z]
-	Lease time.Time // Installing: until when others keep away; whole seconds, UTC
+	Run   string    // Installing, Verifying: which run does it; 1 to 8 of [0-9a-z]
+	Lease time.Time // Installing, Verifying: until when others keep away; whole seconds, UTC
 
 	Reason string // Failed: 1 to 16 of [a-z-]
 }
+
+// IsClaim reports whether a run says with m that the machine is its own.
+func (m Marker) IsClaim() bool { return m.State == Installing || m.State == Verifying }
+
+// HeldAt reports whether m is a claim whose lease has not ended at t.
+func (m Marker) HeldAt(t time.Time) bool { return m.IsClaim() && m.Lease.After(t) }
 
 // Parse reads a tag as a BMC gives it; blanks around it do not count. Its
 // error is [ErrAbsent], [ErrVersion] or [ErrForeign], the latter two with the
@@ -125,7 +138,7 @@ func parseFields(f []string) (Marker, error) {
 		if len(f) == 4 && (last == "" || fitLabel(last) != last) {
 			return Marker{}, fmt.Errorf("%q is no label", last)
 		}
-	case Installing:
+	case Installing, Verifying:
 		n, ok := decode(last, leaseLen)
 		if !ok {
 			return Marker{}, fmt.Errorf("%q is no lease", last)
@@ -154,7 +167,7 @@ func (m Marker) Check() error {
 		if _, ok := decode(m.Config, configLen); !ok {
 			return fmt.Errorf("%q is no config digest", m.Config)
 		}
-	case Installing:
+	case Installing, Verifying:
 		if !only(m.Run, maxRun, isLowerOrDigit) {
 			return fmt.Errorf("%q is no run", m.Run)
 		}
@@ -177,7 +190,7 @@ func (m Marker) Check() error {
 func (m Marker) String() string {
 	head := fmt.Sprintf("%s.%c%d.%s.", version, m.State, m.Attempt, m.Spec)
 	switch m.State {
-	case Installing:
+	case Installing, Verifying:
 		return head + m.Run + "." + encode(uint64(max(m.Lease.Unix(), 0)), leaseLen)
 	case Failed:
 		return head + m.Reason

@@ -29,6 +29,8 @@ func TestMarkers(t *testing.T) {
 			marker.Marker{State: marker.Installing, Attempt: 2, Spec: "7f3c2a9b", Run: "run00001", Lease: lease}},
 		{"rc1.i2.7f3c2a9b.r.0000000",
 			marker.Marker{State: marker.Installing, Attempt: 2, Spec: "7f3c2a9b", Run: "r", Lease: time.Unix(0, 0).UTC()}},
+		{"rc1.v2.7f3c2a9b.run00001.1ng229g",
+			marker.Marker{State: marker.Verifying, Attempt: 2, Spec: "7f3c2a9b", Run: "run00001", Lease: lease}},
 		{"rc1.f3.7f3c2a9b.stalled",
 			marker.Marker{State: marker.Failed, Attempt: 3, Spec: "7f3c2a9b", Reason: "stalled"}},
 		{"rc1.f3.7f3c2a9b.power-off-missed",
@@ -195,10 +197,24 @@ func TestDigestsAreFixed(t *testing.T) {
 
 func TestStateString(t *testing.T) {
 	for s, want := range map[marker.State]string{
-		marker.Installed: "installed", marker.Installing: "installing", marker.Failed: "failed", 0: "state(0)",
+		marker.Installed: "installed", marker.Installing: "installing", marker.Verifying: "verifying", marker.Failed: "failed", 0: "state(0)",
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("State(%d) = %q, want %q", byte(s), got, want)
+		}
+	}
+}
+
+// TestClaims: an installing and a verifying run hold the machine until their
+// lease ends; nothing else does.
+func TestClaims(t *testing.T) {
+	lease := time.Unix(1795230000, 0)
+	for state, want := range map[marker.State]bool{
+		marker.Installed: false, marker.Installing: true, marker.Verifying: true, marker.Failed: false,
+	} {
+		m := marker.Marker{State: state, Lease: lease}
+		if m.IsClaim() != want || m.HeldAt(lease.Add(-time.Second)) != want || m.HeldAt(lease) {
+			t.Errorf("%s: claim %v, held before the lease's end %v, at its end %v", state, m.IsClaim(), m.HeldAt(lease.Add(-time.Second)), m.HeldAt(lease))
 		}
 	}
 }
@@ -234,13 +250,14 @@ func FuzzParse(f *testing.F) {
 func FuzzString(f *testing.F) {
 	f.Add(byte('k'), 1, "7f3c2a9b", "k3j2x", "rocky-9.6-minimal", "", int64(0), "")
 	f.Add(byte('i'), 2, "7f3c2a9b", "", "", "run1", int64(1795230000), "")
+	f.Add(byte('v'), 2, "7f3c2a9b", "", "", "run1", int64(1795230000), "")
 	f.Add(byte('f'), 9, "7f3c2a9b", "", "", "", int64(-1), "stalled")
 	f.Fuzz(func(t *testing.T, state byte, attempt int, spec, config, label, run string, lease int64, reason string) {
 		m := marker.Marker{State: marker.State(state), Attempt: attempt, Spec: spec}
 		switch m.State {
 		case marker.Installed:
 			m.Config, m.Label = config, label
-		case marker.Installing:
+		case marker.Installing, marker.Verifying:
 			m.Run, m.Lease = run, time.Unix(lease, 0).UTC()
 		case marker.Failed:
 			m.Reason = reason

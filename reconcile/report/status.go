@@ -67,7 +67,7 @@ func StatusText(w io.Writer, all []Status, now time.Time) error {
 	fmt.Fprintln(tw, "HOST\tSTATE\tPOWER\tMARKER\tWHAT")
 	for _, s := range all {
 		text := s.Text
-		if m, err := marker.Parse(s.Marker); err == nil && m.State == marker.Installing && m.Lease.After(now) {
+		if m, err := marker.Parse(s.Marker); err == nil && m.HeldAt(now) {
 			text = fmt.Sprintf("run %s, attempt %d, lease ends in %s", m.Run, m.Attempt, took(now, m.Lease))
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.Host, s.State, cmp.Or(clean(s.Power), "-"), cmp.Or(clean(s.Marker), "-"), clean(text))
