@@ -25,9 +25,24 @@
 //	nthAddress p 1       10.0.0.1, counted from the network's own address
 //	ip4 list, ip6 list   the prefixes or addresses of that family
 //	bootInterface        the interface, bond or VLAN with the primary address
-//	kickstartNetwork     the "network" commands for all interfaces
+//	links                the interfaces of the host's network, each a [Link],
+//	                     after what it is made of
+//	kickstartNetwork     the "network" commands for all of these
+//	netplan              netplan's YAML, to stand below "network:"
+//	ifupdown             the text of /etc/network/interfaces
+//	nmKeyfiles           NetworkManager's keyfiles, each a [NamedFile]
+//	networkdUnits        units of systemd-networkd, each a [NamedFile]
 //	drives "ssd" …       the machine's drives that match, smallest first
 //	drive "ssd" …        the first of these, or an error
+//	raid1 "min=16GB" …   two that are alike, SSDs and small ones first; one if
+//	                     no two are alike
+//	identityCheck        shell commands that only go on if the machine's serial
+//	                     number is the one in NetBox
+//	repositories         .Vars.repositories, each a [Repository]
+//	proxy, noProxy       .Vars.proxy, a URL or "", and .Vars.noProxy, a list
+//
+// Those that write a network take options of bonds, such as
+// "mode=active-backup,miimon=100"; without any, bonds are of mode 802.3ad.
 //
 // Templates are strict. A key that does not exist, a null or a whole list or
 // map where text is wanted are errors, and name file, line and key. So are

@@ -58,6 +58,7 @@ type Interface struct {
 	Enabled, MgmtOnly bool
 	MTU               int
 	LAG, Parent       string // names of other interfaces
+	Bridge            string // the name of the bridge that it is a port of
 	VLAN              int    // the untagged VLAN's id; of an interface with a parent, its tag
 	TaggedVLANs       []int
 	Addresses         []netip.Prefix
@@ -103,7 +104,7 @@ func (d *Data) check() error {
 	for i, n := range d.Interfaces {
 		at := fmt.Sprintf("Interfaces[%d].", i)
 		fields = append(fields, field{at + "Name", n.Name}, field{at + "Type", n.Type}, field{at + "MAC", n.MAC},
-			field{at + "LAG", n.LAG}, field{at + "Parent", n.Parent})
+			field{at + "LAG", n.LAG}, field{at + "Parent", n.Parent}, field{at + "Bridge", n.Bridge})
 	}
 	for _, f := range fields {
 		if strings.ContainsFunc(f.value, isControl) {

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -56,25 +57,71 @@ func (v *view) drive(conditions ...string) (Drive, error) {
 		return Drive{}, err
 	}
 	if len(all) == 0 {
-		return Drive{}, fmt.Errorf("the machine has no drive that is %s", strings.Join(conditions, " and "))
+		return Drive{}, noDrive(conditions)
 	}
 	return all[0], nil
 }
 
+// raid1 returns the two drives that a system may be mirrored on: of those that
+// match, two of the same size, kind, protocol and model, SSDs and small ones
+// first. Where no two are alike, it returns the one drive that comes first.
+func (v *view) raid1(conditions ...string) ([]Drive, error) {
+	all, err := v.drives(conditions...)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, noDrive(conditions)
+	}
+	type kind struct {
+		media, protocol, model string
+		bytes                  int64
+	}
+	of := func(d Drive) kind { return kind{folded(d.MediaType), folded(d.Protocol), folded(d.Model), d.Bytes} }
+	slices.SortStableFunc(all, func(a, b Drive) int { return cmp.Compare(mediaRank(a), mediaRank(b)) })
+	first := map[kind]Drive{}
+	for _, d := range all {
+		if twin, ok := first[of(d)]; ok {
+			return []Drive{twin, d}, nil
+		}
+		first[of(d)] = d
+	}
+	return all[:1], nil
+}
+
+// mediaRank brings SSDs before hard disks, and these before what is neither.
+func mediaRank(d Drive) int {
+	switch folded(d.MediaType) {
+	case "ssd":
+		return 0
+	case "hdd":
+		return 1
+	}
+	return 2
+}
+
+func noDrive(conditions []string) error {
+	if len(conditions) == 0 {
+		return errors.New("the machine has no drive")
+	}
+	return fmt.Errorf("the machine has no drive that is %s", strings.Join(conditions, " and "))
+}
+
+func folded(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
 func condition(c string) (func(Drive) bool, error) {
 	key, value, _ := strings.Cut(c, "=")
-	fold := func(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 	switch key {
 	case "ssd", "hdd":
-		return func(d Drive) bool { return fold(d.MediaType) == key }, nil
+		return func(d Drive) bool { return folded(d.MediaType) == key }, nil
 	case "nvme", "sata", "sas":
-		return func(d Drive) bool { return fold(d.Protocol) == key }, nil
+		return func(d Drive) bool { return folded(d.Protocol) == key }, nil
 	case "model":
-		return func(d Drive) bool { return strings.Contains(fold(d.Model), fold(value)) }, nil
+		return func(d Drive) bool { return strings.Contains(folded(d.Model), folded(value)) }, nil
 	case "serial":
-		return func(d Drive) bool { return fold(d.Serial) == fold(value) }, nil
+		return func(d Drive) bool { return folded(d.Serial) == folded(value) }, nil
 	case "wwn":
-		bare := func(s string) string { return strings.TrimPrefix(fold(s), "0x") }
+		bare := func(s string) string { return strings.TrimPrefix(folded(s), "0x") }
 		return func(d Drive) bool { return bare(d.WWN) == bare(value) }, nil
 	case "min", "max":
 		n, err := bytesOf(value)

@@ -46,8 +46,15 @@ func functions(v *view, s *secrets) template.FuncMap {
 		"netmask": netmask, "address": address, "network": network, "prefixLength": prefixLength, "nthAddress": nthAddress,
 		"ip4": func(v any) ([]any, error) { return ofFamily(v, 4) }, "ip6": func(v any) ([]any, error) { return ofFamily(v, 6) },
 		"bootInterface":    func() (Interface, error) { return bootInterface(v.Interfaces) },
+		"links":            func() ([]Link, error) { return links(&v.Data) },
 		"kickstartNetwork": func(bond ...string) (string, error) { return kickstartNetwork(&v.Data, bond...) },
-		"drives":           v.drives, "drive": v.drive,
+		"netplan":          func(bond ...string) (string, error) { return netplan(&v.Data, bond...) },
+		"ifupdown":         func(bond ...string) (string, error) { return ifupdown(&v.Data, bond...) },
+		"nmKeyfiles":       func(bond ...string) ([]NamedFile, error) { return nmKeyfiles(&v.Data, bond...) },
+		"networkdUnits":    func(bond ...string) ([]NamedFile, error) { return networkdUnits(&v.Data, bond...) },
+		"drives":           v.drives, "drive": v.drive, "raid1": v.raid1,
+		"repositories": v.repositories, "proxy": v.proxy, "noProxy": v.noProxy,
+		"identityCheck": v.identityCheck,
 	})
 	delete(f, "seq") // sprig's takes a count of any size; until and untilStep do the same
 	return f

@@ -102,3 +102,29 @@ func TestGrubTakesTheMenus(t *testing.T) {
 		}
 	}
 }
+
+// The identity check is for every shell that an installer may have: it goes on
+// where a number in the DMI tables is the one in NetBox, and never elsewhere.
+func TestIdentityCheckRuns(t *testing.T) {
+	r := request(t, layouts()[1])
+	r.Template = "%post\n{{ identityCheck }}\necho it goes on\n%end\n" + minimal
+	r.Data.Device.Serial = " SGH'1 234 "
+	text, err := answer.Preview(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := regexp.MustCompile(`(?s)^%post\n(.*?)%end\n`).FindSubmatch(text)
+	for _, shell := range [][]string{{"dash", "-eu"}, {"bash", "-eu"}, {"busybox", "sh", "-eu"}} {
+		for file, is := range map[string]string{"product_serial": "sgh'1 234  \n", "chassis_serial": "SGH'1 234", "product_uuid": "SGH'1 2345\n", "none": "SGH'1 234\n"} {
+			dmi := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dmi, file), []byte(is), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			name := write(t, "check.sh", []byte(strings.ReplaceAll(string(script[1]), "/sys/class/dmi/id", dmi)))
+			out, _ := exec.Command("timeout", append(append([]string{"1"}, shell...), name)...).CombinedOutput()
+			if want := file == "product_serial" || file == "chassis_serial"; strings.Contains(string(out), "it goes on") != want {
+				t.Errorf("%s with %s %q: %s", shell, file, is, out)
+			}
+		}
+	}
+}
