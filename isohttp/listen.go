@@ -20,6 +20,10 @@ type Listen struct {
 	HTTP  string // "host:port" for http; "" for none
 	HTTPS string // "host:port" for https; "" for none. OpenBMC takes nothing else.
 	TLS   TLS    // for HTTPS
+
+	// Handler answers the requests; nil means the server itself. One that hands
+	// them on to the server can publish a medium when it is first asked for.
+	Handler http.Handler
 }
 
 // Running is a server that listens.
@@ -58,7 +62,7 @@ func (s *Server) start(ctx context.Context, l Listen, r *Running) (err error) {
 	}
 	conns := &connCount{client: map[netip.Addr]int{}}
 	if l.HTTP != "" {
-		if r.HTTP, err = s.listen(ctx, r, l.HTTP, conns, nil); err != nil {
+		if r.HTTP, err = s.listen(ctx, r, l.HTTP, l.Handler, conns, nil); err != nil {
 			return err
 		}
 		if err := s.selfTest(ctx, "http", r.HTTP, nil); err != nil {
@@ -71,7 +75,7 @@ func (s *Server) start(ctx context.Context, l Listen, r *Running) (err error) {
 			return err
 		}
 		r.Fingerprint = fingerprint(cert)
-		if r.HTTPS, err = s.listen(ctx, r, l.HTTPS, conns, l.TLS.config(cert)); err != nil {
+		if r.HTTPS, err = s.listen(ctx, r, l.HTTPS, l.Handler, conns, l.TLS.config(cert)); err != nil {
 			return err
 		}
 		if err := s.selfTest(ctx, "https", r.HTTPS, &cert); err != nil {
@@ -82,14 +86,14 @@ func (s *Server) start(ctx context.Context, l Listen, r *Running) (err error) {
 	return nil
 }
 
-func (s *Server) listen(ctx context.Context, r *Running, addr string, conns *connCount, config *tls.Config) (netip.AddrPort, error) {
+func (s *Server) listen(ctx context.Context, r *Running, addr string, handler http.Handler, conns *connCount, config *tls.Config) (netip.AddrPort, error) {
 	var lc net.ListenConfig
 	nl, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	l := nl.(*net.TCPListener)
-	h := s.httpServer()
+	h := s.httpServer(handler)
 	r.servers = append(r.servers, h)
 	var accept net.Listener = &listener{l, s, conns}
 	if config != nil {
@@ -106,7 +110,10 @@ func (s *Server) listen(ctx context.Context, r *Running, addr string, conns *con
 	return l.Addr().(*net.TCPAddr).AddrPort(), nil
 }
 
-func (s *Server) httpServer() *http.Server {
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	if handler == nil {
+		handler = s
+	}
 	idle, header := s.IdleTimeout, s.HeaderTimeout
 	if idle <= 0 {
 		idle = 15 * time.Minute
@@ -115,7 +122,7 @@ func (s *Server) httpServer() *http.Server {
 		header = 30 * time.Second
 	}
 	h := &http.Server{
-		Handler:           s,
+		Handler:           handler,
 		ReadHeaderTimeout: header,
 		IdleTimeout:       idle,
 		MaxHeaderBytes:    16 << 10,
