@@ -20,7 +20,8 @@ type account struct {
 	seen      intervals
 
 	requests, bytes, distinct int64
-	first, last               int64 // Unix nanoseconds
+	first, last, lastNew      int64 // Unix nanoseconds
+	resumed                   bool  // the account of an earlier server is lost
 	end                       int64 // where the last read ended
 	rate                      rate
 	clients                   []clientAccount
@@ -108,7 +109,11 @@ func (a *account) read(client netip.Addr, off, n int64, now time.Time) bool {
 		c.bytes += n
 		c.last = t
 	}
+	known := a.distinct
 	touched := a.touch(off, n, t)
+	if a.distinct > known {
+		a.lastNew = t
+	}
 	before := a.boot.seen
 	kind := a.boot.note(touched, off == a.end, a.hasKernel)
 	a.end = off + n
@@ -238,7 +243,7 @@ func (r *rate) perSecond(t, first int64) int64 {
 }
 
 func (a *account) init(m Medium, size int64) (err error) {
-	a.host, a.size = m.Host, size
+	a.host, a.size, a.resumed = m.Host, size, m.Resumed
 	if a.slots, a.files, err = layout(m.Regions, m.Rest, size); err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 )
 
 // precondition evaluates the conditional fields of a GET or HEAD in the order of
-// RFC 9110 §13.2.2. It returns 0 to go on, 304 or 412.
+// RFC 9110 §13.2.2. It returns 0 to go on, 304 or 412. Of If-Modified-Since only
+// our own date counts, as with nginx: a view's date is older or younger than
+// another's by chance, see modifiedOf.
 func precondition(h http.Header, etag string, modified time.Time) int {
 	if v := h["If-Match"]; v != nil {
 		if !listHas(v, etag, true) {
@@ -20,7 +22,7 @@ func precondition(h http.Header, etag string, modified time.Time) int {
 		if listHas(v, etag, false) {
 			return http.StatusNotModified
 		}
-	} else if t, ok := dateOf(h, "If-Modified-Since"); ok && !modified.After(t) {
+	} else if t, ok := dateOf(h, "If-Modified-Since"); ok && modified.Equal(t) {
 		return http.StatusNotModified
 	}
 	return 0

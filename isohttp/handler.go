@@ -135,7 +135,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	x := s.exchangeOf(r)
 	if p.allow.IsValid() && x.client != p.allow {
-		p.refuse(x.client)
+		p.refuse(x.client, time.Now())
 		return errRefused
 	}
 	x.w, x.ctx, x.p, x.c, x.now = w, r.Context(), p, p.content.Load(), time.Now()
@@ -160,12 +160,23 @@ func (x *exchange) finish() {
 	}
 }
 
-// refuse reports a request from an address that may not read the medium, once.
-func (p *Publication) refuse(client netip.Addr) {
+// refusals are the requests from addresses that may not read a medium.
+type refusals struct {
+	requests int64
+	last     netip.Addr
+	at       time.Time
+	reported []netip.Addr // at most maxClients
+}
+
+// refuse counts a request from an address that may not read the medium, and
+// reports each address once.
+func (p *Publication) refuse(client netip.Addr, now time.Time) {
 	p.mu.Lock()
-	known := len(p.refused) == maxClients || slices.Contains(p.refused, client)
+	r := &p.refused
+	r.requests, r.last, r.at = r.requests+1, client, now
+	known := len(r.reported) == maxClients || slices.Contains(r.reported, client)
 	if !known {
-		p.refused = append(p.refused, client)
+		r.reported = append(r.reported, client)
 	}
 	p.mu.Unlock()
 	if known {
@@ -173,7 +184,7 @@ func (p *Publication) refuse(client netip.Addr) {
 	}
 	p.server.log().Warn("medium asked for by a wrong address", "host", p.host, "client", client, "want", p.allow)
 	p.account.mu.Lock()
-	p.account.emit(Event{Kind: EventRefused, At: time.Now(), Client: client})
+	p.account.emit(Event{Kind: EventRefused, At: now, Client: client})
 	p.account.mu.Unlock()
 	p.server.deliver()
 }

@@ -65,6 +65,7 @@ var requests = []struct {
 	{name: "if-none-match and date", header: fields("If-None-Match", `"other"`, "If-Modified-Since", "DATE")},
 	{name: "if-modified-since", header: fields("If-Modified-Since", "DATE")},
 	{name: "if-modified-since before", header: fields("If-Modified-Since", "Fri, 31 Dec 1999 23:59:59 GMT")},
+	{name: "if-modified-since after", header: fields("If-Modified-Since", "Fri, 31 Dec 2025 23:59:59 GMT"), want: 200},
 	{name: "if-modified-since garbage", header: fields("If-Modified-Since", "yesterday")},
 	{name: "if-unmodified-since", header: fields("If-Unmodified-Since", "DATE")},
 	{name: "if-unmodified-since before", header: fields("If-Unmodified-Since", "Fri, 31 Dec 1999 23:59:59 GMT")},
@@ -102,7 +103,8 @@ func TestRequests(t *testing.T) {
 			s := &Server{}
 			p, v := publish(t, s, 600_000, Medium{})
 			base, c := w.client(t, s)
-			etag := ask(t, c, "HEAD", base+p.Path(), nil).header.Get("Etag")
+			head := ask(t, c, "HEAD", base+p.Path(), nil).header
+			etag, date := head.Get("Etag"), head.Get("Last-Modified")
 			for _, q := range requests {
 				t.Run(q.name, func(t *testing.T) {
 					method := q.method
@@ -111,11 +113,11 @@ func TestRequests(t *testing.T) {
 					}
 					h := http.Header{}
 					for k := range q.header {
-						h.Set(k, strings.NewReplacer("ETAG", etag, "DATE", "Sat, 01 Jan 2000 00:00:00 GMT",
+						h.Set(k, strings.NewReplacer("ETAG", etag, "DATE", date,
 							"%d", fmt.Sprint(v.Size()-70_000), "%s", fmt.Sprint(v.Size())).Replace(q.header.Get(k)))
 					}
 					got := ask(t, c, method, base+p.Path(), h)
-					checkAnswer(t, got, reference(t, v, method, h, etag), q.want)
+					checkAnswer(t, got, reference(t, v, method, h, etag, date), q.want)
 				})
 			}
 		})
@@ -123,13 +125,17 @@ func TestRequests(t *testing.T) {
 }
 
 // reference is the answer of http.ServeContent.
-func reference(t *testing.T, v *patched, method string, h http.Header, etag string) reply {
+func reference(t *testing.T, v *patched, method string, h http.Header, etag, date string) reply {
 	r := httptest.NewRequest(method, "/", nil)
 	r.Header = h
 	w := httptest.NewRecorder()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Etag", etag)
-	http.ServeContent(w, r, "x.iso", firstModified, bytes.NewReader(v.bytes))
+	modified, err := http.ParseTime(date)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http.ServeContent(w, r, "x.iso", modified, bytes.NewReader(v.bytes))
 	res := w.Result()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -253,7 +259,7 @@ func TestCursorReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer files.release(f)
-	c, err := newContent(v, base, f, 0)
+	c, err := newContent(v, base, f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,13 @@ type Progress struct {
 	Rate     int64 `json:"rate"`     // bytes per second, mean of the last seconds
 	Active   int   `json:"active"`   // answers being sent at this moment
 
-	First time.Time `json:"first,omitzero"` // first byte sent
-	Last  time.Time `json:"last,omitzero"`
+	First   time.Time `json:"first,omitzero"` // first byte sent
+	Last    time.Time `json:"last,omitzero"`
+	LastNew time.Time `json:"lastNew,omitzero"` // last byte that had not been sent before: Distinct grew
+
+	// Resumed says that the medium was published before and that what was read
+	// then is not known: nothing here may be taken as never read.
+	Resumed bool `json:"resumed,omitempty"`
 
 	Phases []PhaseProgress `json:"phases"` // in the order of the phases; those the medium has
 	Files  []FileProgress  `json:"files"`  // those of which something was read, in the order of the regions
@@ -32,6 +37,12 @@ type Progress struct {
 
 	Clients      []ClientProgress `json:"clients"`
 	OtherClients int64            `json:"otherClients,omitempty"` // requests of further addresses
+
+	// Refused counts the requests of addresses that may not read the medium,
+	// none of which is counted above.
+	Refused       int64      `json:"refused,omitempty"`
+	LastRefused   netip.Addr `json:"lastRefused,omitzero"` // where the last came from
+	LastRefusedAt time.Time  `json:"lastRefusedAt,omitzero"`
 }
 
 // PhaseProgress is the part of one phase in a [Progress].
@@ -118,6 +129,7 @@ func (a *account) snapshot(now time.Time) Progress {
 	p := Progress{
 		Size: a.size, Requests: a.requests, Bytes: a.bytes, Distinct: a.distinct,
 		Rate: a.rate.perSecond(now.UnixNano(), a.first), First: timeOf(a.first), Last: timeOf(a.last),
+		LastNew: timeOf(a.lastNew), Resumed: a.resumed,
 		Phases: []PhaseProgress{}, Files: []FileProgress{}, Clients: []ClientProgress{},
 		Reloads: a.boot.reloads, Restarts: a.boot.restarts, OtherClients: a.others,
 	}

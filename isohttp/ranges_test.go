@@ -83,11 +83,16 @@ func FuzzPrecondition(f *testing.F) {
 		w.Header().Set("Etag", `"a"`)
 		http.ServeContent(w, r, "x.iso", firstModified, strings.NewReader("x"))
 		want := w.Code
-		if want == http.StatusOK {
-			want = 0
+		if want == http.StatusOK || want == http.StatusNotModified && none == "" && !sameDate(since, firstModified) {
+			want = 0 // of this field only our own date counts
 		}
 		if got != want {
 			t.Errorf("%q: got %d, http.ServeContent has %d", h, got, want)
 		}
 	})
+}
+
+func sameDate(field string, t time.Time) bool {
+	d, err := http.ParseTime(field)
+	return err == nil && d.Equal(t)
 }

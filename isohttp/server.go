@@ -70,6 +70,10 @@ type Medium struct {
 
 	// Allow, if valid, is the only address that may read the medium.
 	Allow netip.Addr
+
+	// Resumed says that the medium was published before, by a server whose
+	// account is lost; [Progress.Resumed] hands it on to who judges.
+	Resumed bool
 }
 
 // Publication is a medium that is being served.
@@ -86,9 +90,8 @@ type Publication struct {
 	gone     chan struct{} // closed by Withdraw
 	active   *exchange     // answers being sent: a list
 	count    int           // of them
-	replaced int
-	refused  []netip.Addr // addresses already reported, at most maxClients
-	internal bool         // the self-test's: no events
+	refused  refusals
+	internal bool // the self-test's: no events
 }
 
 // Publish serves a medium until it is withdrawn. Everything about it is checked
@@ -124,7 +127,7 @@ func (s *Server) publish(m Medium, internal bool) (_ *Publication, err error) {
 			}
 		}()
 	}
-	c, err := newContent(m.View, m.Base, file, 0)
+	c, err := newContent(m.View, m.Base, file)
 	if err != nil {
 		return nil, err
 	}
@@ -175,12 +178,18 @@ func (p *Publication) Path() string { return p.path }
 func (p *Publication) Host() string { return p.host }
 
 // Replace serves another view of the same base and size at the same path, with
-// its own ETag and Last-Modified. Answers that are being sent go on with the
-// view they began with.
+// its own ETag and Last-Modified, to all requests from now on. Answers that are
+// being sent go on with the view they began with, to their end.
+//
+// The account goes on, with the regions that Publish was given: the new view
+// must have its files where the old one has them, as two views have whose
+// changes are of the same paths and lengths. What was read stays read, bytes
+// that are read again are not distinct, and a machine that boots from the new
+// view counts in Reloads and Restarts as one that boots from the old one does.
 func (p *Publication) Replace(v View) error {
 	p.mu.Lock()
 	old := p.content.Load()
-	c, err := newContent(v, p.base, old.file, p.replaced+1)
+	c, err := newContent(v, p.base, old.file)
 	if err == nil && c.size != old.size {
 		err = fmt.Errorf("new view has %d bytes, the medium has %d", c.size, old.size)
 	}
@@ -188,7 +197,6 @@ func (p *Publication) Replace(v View) error {
 		err = errors.New("it was withdrawn")
 	}
 	if err == nil {
-		p.replaced++
 		p.content.Store(c)
 	}
 	p.mu.Unlock()
@@ -243,6 +251,7 @@ func (p *Publication) Progress() Progress {
 	q.Host = p.host
 	p.mu.Lock()
 	q.Active = p.count
+	q.Refused, q.LastRefused, q.LastRefusedAt = p.refused.requests, p.refused.last, p.refused.at
 	p.mu.Unlock()
 	return q
 }
