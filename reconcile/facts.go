@@ -18,7 +18,8 @@ func facts(f *schema.Fleet, o *Observation, hw func() (*redfish.Hardware, error)
 	}
 	maps.Copy(vars, h.Vars)
 	dev := o.Device
-	context, _ := dev.Context[f.Policy.NetBox.ContextKey].(map[string]any)
+	value, _ := dev.Context.Value() // what is not JSON, or no object, is a finding that blocks the host
+	context, _ := value.(map[string]any)
 	if context == nil {
 		context = map[string]any{}
 	}

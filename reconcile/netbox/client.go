@@ -39,9 +39,8 @@ type Client struct {
 	HTTP *http.Client
 	// Logger is told of retries and oddities; nil discards them.
 	Logger *slog.Logger
-	// ContextKey is the key of the config context that is ours. Only what is
-	// under it is kept of the devices' contexts. "" keeps all of them, and
-	// takes gateway, DNS and NTP servers from under "reconcile".
+	// ContextKey is the key of the config context that is ours; "" means
+	// "reconcile". Only what is under it is kept of the devices' contexts.
 	ContextKey string
 	// Parallel is how many requests are in flight; 0 means 4.
 	Parallel int

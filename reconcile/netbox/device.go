@@ -1,6 +1,7 @@
 package netbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -33,11 +34,12 @@ type Device struct {
 	Primary4, Primary6 netip.Prefix
 
 	Tags []string // slugs
-	// CustomFields and Context hold plain JSON values: string, int64,
-	// float64, bool, nil, []any and map[string]any. Selections are their
-	// values. Devices share equal parts: they must not be changed.
-	CustomFields, Context map[string]any
-	LastUpdated           time.Time
+	// CustomFields hold plain JSON values: string, int64, float64, bool, nil,
+	// []any and map[string]any. Selections are their values. Devices share
+	// equal parts: they must not be changed.
+	CustomFields map[string]any
+	Context      Context
+	LastUpdated  time.Time
 
 	// Problems are parts of NetBox's answer that could not be understood,
 	// and so are missing here.
@@ -49,7 +51,7 @@ func (d *Device) UnmarshalJSON(data []byte) error {
 	type plain Device
 	var v struct {
 		*plain
-		CustomFields, Context json.RawMessage
+		CustomFields json.RawMessage
 	}
 	v.plain = (*plain)(d)
 	if err := json.Unmarshal(data, &v); err != nil {
@@ -59,8 +61,40 @@ func (d *Device) UnmarshalJSON(data []byte) error {
 	if d.CustomFields, err = decodeObject(v.CustomFields); err != nil {
 		return fmt.Errorf("reading CustomFields: %w", err)
 	}
-	if d.Context, err = decodeObject(v.Context); err != nil {
-		return fmt.Errorf("reading Context: %w", err)
+	return nil
+}
+
+// A Context is what a device's config context says under the client's key, as
+// JSON text; "" when it says nothing. It is decoded when it is wanted: ten
+// thousand decoded contexts would take ten times the memory.
+type Context string
+
+// Value decodes the context into plain JSON values, as those of
+// [Device.CustomFields] are; "" is nil.
+func (c Context) Value() (any, error) {
+	if c == "" {
+		return nil, nil
+	}
+	return decodeValue([]byte(c))
+}
+
+// MarshalJSON returns the text.
+func (c Context) MarshalJSON() ([]byte, error) {
+	if c == "" {
+		return []byte("null"), nil
+	}
+	return []byte(c), nil
+}
+
+// UnmarshalJSON keeps the text, without its white space.
+func (c *Context) UnmarshalJSON(data []byte) error {
+	var b bytes.Buffer
+	if err := json.Compact(&b, data); err != nil {
+		return err
+	}
+	*c = Context(b.String())
+	if *c == "null" {
+		*c = ""
 	}
 	return nil
 }

@@ -73,8 +73,8 @@ type wireJournal struct {
 
 // journaled reports whether the device's journal has the record's entry.
 func (c *Client) journaled(ctx context.Context, r Record) (bool, error) {
-	rows, err := listing[wireJournal, wireJournal]{
-		what: "journal entries", keep: same[wireJournal],
+	rows, err := listing[wireJournal]{
+		what: "journal entries", row: decodeRow[wireJournal],
 		query: url.Values{"fields": {"id,assigned_object_type,assigned_object_id,comments"}},
 		id:    func(j *wireJournal) int { return j.ID },
 		fetch: func(ctx context.Context, limit, offset int32) (*http.Response, error) {

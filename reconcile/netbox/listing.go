@@ -2,12 +2,14 @@ package netbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -18,12 +20,12 @@ const (
 	maxPage  = 128 << 20
 )
 
-// A listing reads all rows of one endpoint that its filters select. W is what
-// a row is on the wire, T what is kept of it.
-type listing[W, T any] struct {
+// A listing reads all rows of one endpoint that its filters select. T is what
+// is kept of a row.
+type listing[T any] struct {
 	what  string // for errors: "devices"
 	query url.Values
-	keep  func(*W) T
+	row   func(data []byte) (T, error) // may overwrite data, must not keep it
 	// fetch sends the request for one page.
 	fetch func(ctx context.Context, limit, offset int32) (*http.Response, error)
 	id    func(*T) int
@@ -40,7 +42,7 @@ type page[T any] struct {
 // read returns all rows, sorted by id. It demands that NetBox's count, the
 // pages' lengths and the number of different ids agree. A listing that does
 // not is read once more, because rows may have come and gone meanwhile.
-func (l listing[W, T]) read(ctx context.Context, c *Client) ([]T, error) {
+func (l listing[T]) read(ctx context.Context, c *Client) ([]T, error) {
 	rows, err := l.readOnce(ctx, c)
 	if errors.Is(err, ErrIncomplete) {
 		c.log().WarnContext(ctx, "netbox: reading again", "listing", l.what, "cause", err)
@@ -49,7 +51,7 @@ func (l listing[W, T]) read(ctx context.Context, c *Client) ([]T, error) {
 	return rows, err
 }
 
-func (l listing[W, T]) readOnce(ctx context.Context, c *Client) ([]T, error) {
+func (l listing[T]) readOnce(ctx context.Context, c *Client) ([]T, error) {
 	if l.size == 0 {
 		l.size = pageSize
 	}
@@ -90,8 +92,11 @@ func (l listing[W, T]) readOnce(ctx context.Context, c *Client) ([]T, error) {
 }
 
 // proven checks the ids.
-func (l listing[W, T]) proven(rows []T, count int) ([]T, error) {
-	slices.SortStableFunc(rows, func(a, b T) int { return l.id(&a) - l.id(&b) })
+func (l listing[T]) proven(rows []T, count int) ([]T, error) {
+	// Rows are large, and sorted already unless something is odd.
+	if less := func(i, j int) bool { return l.id(&rows[i]) < l.id(&rows[j]) }; !sort.SliceIsSorted(rows, less) {
+		sort.SliceStable(rows, less)
+	}
 	different := 0
 	for i := range rows {
 		id := l.id(&rows[i])
@@ -108,23 +113,38 @@ func (l listing[W, T]) proven(rows []T, count int) ([]T, error) {
 	return rows, nil
 }
 
-func (l listing[W, T]) incomplete(format string, args ...any) error {
+func (l listing[T]) incomplete(format string, args ...any) error {
 	return fmt.Errorf("reading %s from NetBox: %w: "+format, append([]any{l.what, ErrIncomplete}, args...)...)
 }
 
 // page reads one page.
-func (l listing[W, T]) page(ctx context.Context, c *Client, offset int) (page[T], error) {
+func (l listing[T]) page(ctx context.Context, c *Client, offset int) (page[T], error) {
 	var p page[T]
 	k := call{query: l.query, max: maxPage, sink: func(r io.Reader) error {
 		p = page[T]{}
 		var err error
-		p.count, err = decodePage(r, func(row *W) { p.rows = append(p.rows, l.keep(row)) })
+		p.count, err = decodePage(r, func(data []byte) error {
+			row, err := l.row(data)
+			if len(p.rows) == cap(p.rows) {
+				p.rows = slices.Grow(p.rows, max(len(p.rows), 100))
+			}
+			p.rows = append(p.rows, row)
+			return err
+		})
 		return err
 	}}
 	err := c.get(ctx, l.what, k, func(ctx context.Context) (*http.Response, error) {
 		return l.fetch(ctx, int32(l.size), int32(offset)) //nolint:gosec // both are below maxRows
 	})
 	return p, err
+}
+
+// decodeRow decodes a row of which everything is kept.
+func decodeRow[T any](data []byte) (row T, err error) {
+	if err := json.Unmarshal(data, &row); err != nil {
+		return row, malformed(err)
+	}
+	return row, nil
 }
 
 func (c *Client) parallel() int {

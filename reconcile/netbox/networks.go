@@ -108,12 +108,9 @@ func int32s(ids []int) []int32 {
 	return out
 }
 
-// same keeps a row as it is.
-func same[T any](row *T) T { return *row }
-
 func (c *Client) interfaces(ctx context.Context, devices []int) ([]wireInterface, error) {
-	return listing[wireInterface, wireInterface]{
-		what: "interfaces", query: url.Values{"fields": {interfaceFields}}, keep: same[wireInterface],
+	return listing[wireInterface]{
+		what: "interfaces", query: url.Values{"fields": {interfaceFields}}, row: decodeRow[wireInterface],
 		id: func(i *wireInterface) int { return i.ID },
 		fetch: func(ctx context.Context, limit, offset int32) (*http.Response, error) {
 			_, resp, err := c.api.DcimAPI.DcimInterfacesList(ctx).DeviceId(int32s(devices)).Ordering("id").Limit(limit).Offset(offset).Execute()
@@ -129,8 +126,8 @@ func (c *Client) addressesOf(ctx context.Context, devices []int) ([]wireAddress,
 }
 
 func (c *Client) addresses(ctx context.Context, filter func(nb.ApiIpamIpAddressesListRequest) nb.ApiIpamIpAddressesListRequest) ([]wireAddress, error) {
-	return listing[wireAddress, wireAddress]{
-		what: "IP addresses", query: url.Values{"fields": {addressFields}}, keep: same[wireAddress],
+	return listing[wireAddress]{
+		what: "IP addresses", query: url.Values{"fields": {addressFields}}, row: decodeRow[wireAddress],
 		id: func(a *wireAddress) int { return a.ID },
 		fetch: func(ctx context.Context, limit, offset int32) (*http.Response, error) {
 			_, resp, err := filter(c.api.IpamAPI.IpamIpAddressesList(ctx)).Ordering("id").Limit(limit).Offset(offset).Execute()
@@ -142,8 +139,8 @@ func (c *Client) addresses(ctx context.Context, filter func(nb.ApiIpamIpAddresse
 // prefixes reads all prefixes, the most specific first.
 func (c *Client) prefixes(ctx context.Context) ([]prefix, error) {
 	in := newInterner()
-	rows, err := listing[wirePrefix, wirePrefix]{
-		what: "prefixes", query: url.Values{"fields": {prefixFields}}, keep: same[wirePrefix],
+	rows, err := listing[wirePrefix]{
+		what: "prefixes", query: url.Values{"fields": {prefixFields}}, row: decodeRow[wirePrefix],
 		id: func(p *wirePrefix) int { return p.ID },
 		fetch: func(ctx context.Context, limit, offset int32) (*http.Response, error) {
 			_, resp, err := c.api.IpamAPI.IpamPrefixesList(ctx).Ordering("id").Limit(limit).Offset(offset).Execute()

@@ -41,6 +41,7 @@ func networkOf(t *testing.T, nb *netboxtest.Server, id int) netbox.Network {
 var netips = cmp.Options{
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Transformer("decoded", func(c netbox.Context) any { v, _ := c.Value(); return v }),
 }
 
 func prefixes(list ...string) []netip.Prefix {

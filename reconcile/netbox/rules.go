@@ -214,10 +214,14 @@ func (s *subject) checkPrimary() {
 
 func (s *subject) checkContext() {
 	key := s.fleet.Policy.NetBox.ContextKey
-	if v, ok := s.device.Context[key]; ok && v != nil {
-		if _, ok := v.(map[string]any); !ok {
-			s.finding(RuleContext, "config_context", "", "an object", fmt.Sprintf("%T", v), "config context %s is not an object: templates see it as .Context", key)
+	switch v, err := s.device.Context.Value(); v.(type) {
+	case nil:
+		if err != nil {
+			s.finding(RuleContext, "config_context", "", "JSON", err.Error(), "config context %s: %v", key, err)
 		}
+	case map[string]any:
+	default:
+		s.finding(RuleContext, "config_context", "", "an object", fmt.Sprintf("%T", v), "config context %s is not an object: templates see it as .Context", key)
 	}
 }
 

@@ -3,7 +3,6 @@ package netbox
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,14 +69,6 @@ func (c *Client) version(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("reading the status from NetBox: %w: it names no netbox-version; is %s a NetBox?", ErrNotNetBox, c.base)
 	}
 	return oneLine(status.Version), nil
-}
-
-// decodeOne reads a body that is one value.
-func decodeOne(r io.Reader, v any) error {
-	if err := json.NewDecoder(r).Decode(v); err != nil {
-		return malformed(err)
-	}
-	return nil
 }
 
 // A scanned row keeps what the check against the scope needs beyond a Device.
@@ -154,10 +145,10 @@ func (c *Client) devices(ctx context.Context, in *interner, contexts bool, filte
 		// Before 4.7 contexts are worked out unless they are excluded.
 		query = url.Values{"fields": {deviceFields}, "exclude": {"config_context"}}
 	}
-	return listing[wireDevice, scanned]{
+	return listing[scanned]{
 		what: "devices", query: query,
-		keep: func(w *wireDevice) scanned { return scanned{w.device(c, in), w.Role.Depth} },
-		id:   func(s *scanned) int { return s.device.ID },
+		row: func(row []byte) (scanned, error) { return c.device(row, in) },
+		id:  func(s *scanned) int { return s.device.ID },
 		fetch: func(ctx context.Context, limit, offset int32) (*http.Response, error) {
 			_, resp, err := filter(c.api.DcimAPI.DcimDevicesList(ctx)).Ordering("id").Limit(limit).Offset(offset).Execute()
 			return resp, err

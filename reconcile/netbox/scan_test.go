@@ -53,7 +53,7 @@ func TestScan(t *testing.T) {
 		Rack: "r1", Position: 12, Role: "db", Platform: "rocky-9", Tenant: "infra", DeviceType: "r650", Manufacturer: "dell",
 		OOB: "10.0.0.11/24", Primary4: "10.20.0.11/22", Primary6: "2001:db8::b/64", Tags: []string{"reconcile", "blue"},
 		CustomFields: map[string]any{"generation": 3, "state": map[string]any{"value": "in", "label": "In"}},
-		Context:      map[string]any{"reconcile": map[string]any{"port": 1000000, "ratio": 0.5}},
+		Context:      map[string]any{"reconcile": map[string]any{"port": 1000000, "ratio": 0.5}, "other": 1},
 	}, {Name: "", Tags: []string{"reconcile"}}, {Name: "other", Tags: []string{}}}}
 	got := scan(t, nb, scopeTag, "db-01")
 	want := []netbox.Device{{
@@ -62,11 +62,11 @@ func TestScan(t *testing.T) {
 		URL: "https://netbox.example.net/dcim/devices/1/",
 		OOB: netip.MustParseAddr("10.0.0.11"), Primary4: netip.MustParsePrefix("10.20.0.11/22"), Primary6: netip.MustParsePrefix("2001:db8::b/64"),
 		Tags: []string{"blue", "reconcile"}, CustomFields: map[string]any{"generation": int64(3), "state": "in"},
-		Context: map[string]any{"reconcile": map[string]any{"port": int64(1000000), "ratio": 0.5}},
+		Context: `{"port":1000000,"ratio":0.5}`,
 	}, {
 		ID: 2, Status: "active", Site: "site-1", Role: "server", DeviceType: "generic-1u", Manufacturer: "generic",
 		URL: "https://netbox.example.net/dcim/devices/2/", Tags: []string{"reconcile"},
-		CustomFields: map[string]any{"generation": nil, "state": nil}, Context: map[string]any{},
+		CustomFields: map[string]any{"generation": nil, "state": nil},
 	}}
 	opts := cmp.Options{cmpopts.IgnoreFields(netbox.Device{}, "LastUpdated"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
@@ -90,7 +90,7 @@ func TestScan(t *testing.T) {
 
 func TestSnapshotRoundTrip(t *testing.T) {
 	nb := &netboxtest.Server{Devices: []netboxtest.Device{
-		{Name: "a", OOB: "10.0.0.1/24", Primary4: "10.1.0.1/24", CustomFields: map[string]any{"n": 7}, Context: map[string]any{"x": []any{1, 2.5, "y", nil, true}}},
+		{Name: "a", OOB: "10.0.0.1/24", Primary4: "10.1.0.1/24", CustomFields: map[string]any{"n": 7}, Context: map[string]any{"reconcile": []any{1, 2.5, "y", nil, true}}},
 		{Name: "b", Tags: []string{}},
 	}, Prefixes: []netboxtest.Prefix{{Prefix: "10.1.0.0/24", CustomFields: map[string]any{"gateway": "10.1.0.254"}}}}
 	s := scan(t, nb, scopeTag, "a", "b")

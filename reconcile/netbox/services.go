@@ -19,7 +19,7 @@ func (c *Client) services(ctx context.Context, w *wiring, devices map[int]*Devic
 	lacking := make(map[string]bool)
 	for id, d := range devices {
 		n := networks[id]
-		n.useContext(d.Context, c.contextKey())
+		n.useContext(d, c.contextKey())
 		networks[id] = n
 		for _, tag := range []string{"gateway", "dns", "ntp"} {
 			lacking[tag] = lacking[tag] || n.lacks(tag)
@@ -127,10 +127,14 @@ func (n *Network) useGateway(where, s string) {
 }
 
 // useContext takes what the config context says under our key.
-func (n *Network) useContext(context map[string]any, key string) {
-	ours, ok := context[key].(map[string]any)
+func (n *Network) useContext(d *Device, key string) {
+	v, err := d.Context.Value()
+	if err != nil {
+		n.problem("config context %s: %v", key, err)
+	}
+	ours, ok := v.(map[string]any)
 	if !ok {
-		return
+		return // a finding says so
 	}
 	switch g := ours["gateway"].(type) {
 	case nil:

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -102,7 +102,6 @@ type wireDevice struct {
 		Slug string `json:"slug"`
 	} `json:"tags"`
 	CustomFields json.RawMessage `json:"custom_fields"`
-	Context      json.RawMessage `json:"config_context"`
 	LastUpdated  time.Time       `json:"last_updated"`
 }
 
@@ -152,21 +151,73 @@ type wirePrefix struct {
 	CustomFields json.RawMessage `json:"custom_fields"`
 }
 
-// device brings a row into the form that is used.
+// device decodes a row and brings it into the form that is used. Of the config
+// context, which is most of a row, it keeps the text of what is ours. row is
+// overwritten.
+func (c *Client) device(row []byte, in *interner) (scanned, error) {
+	var context json.RawMessage
+	start, end := 0, 0
+	if err := eachMember(row, func(key, value []byte) error {
+		if string(key) == "config_context" {
+			context, end = value, cap(row)-cap(value)+len(value)
+			start = end - len(value)
+		}
+		return nil
+	}); err != nil {
+		return scanned{}, err
+	}
+	ours, problem := contextOf(context, c.contextKey(), in)
+	if end > 0 {
+		row = slices.Replace(row, start, end, []byte("null")...)
+	}
+	var w wireDevice
+	if err := json.Unmarshal(row, &w); err != nil {
+		return scanned{}, malformed(err)
+	}
+	d := w.device(c, in)
+	d.Context = ours
+	if problem != nil {
+		d.Problems = append(d.Problems, fmt.Sprintf("config_context: %v", problem))
+	}
+	return scanned{d, w.Role.Depth}, nil
+}
+
+// contextOf finds the value of a key in a config context.
+func contextOf(data json.RawMessage, key string, in *interner) (Context, error) {
+	if len(data) == 0 || string(data) == "null" {
+		return "", nil
+	}
+	var ours []byte
+	err := eachMember(data, func(name, value []byte) error {
+		if string(name) == key {
+			ours = value
+		}
+		return nil
+	})
+	switch {
+	case err != nil || len(ours) == 0:
+		return "", err
+	case !json.Valid(ours):
+		return "", fmt.Errorf("%w: %s is not valid JSON", errMalformed, key)
+	}
+	return Context(in.text(ours)), nil
+}
+
+// device brings what was decoded into the form that is used.
 func (w *wireDevice) device(c *Client, in *interner) Device {
 	d := Device{
 		ID: w.ID, Name: w.Name, Serial: strings.TrimSpace(w.Serial), AssetTag: strings.TrimSpace(w.AssetTag),
-		Status: in.text(string(w.Status)), Site: in.text(w.Site.Slug), Location: in.text(w.Location.Name),
-		Rack: in.text(w.Rack.Name), Parent: w.Parent.Name, Bay: w.Parent.DeviceBay.Name,
-		Role: in.text(w.Role.Slug), Platform: in.text(w.Platform.Slug), Tenant: in.text(w.Tenant.Slug),
-		DeviceType: in.text(w.DeviceType.Slug), Manufacturer: in.text(w.DeviceType.Manufacturer.Slug),
+		Status: in.word(string(w.Status)), Site: in.word(w.Site.Slug), Location: in.word(w.Location.Name),
+		Rack: in.word(w.Rack.Name), Parent: w.Parent.Name, Bay: w.Parent.DeviceBay.Name,
+		Role: in.word(w.Role.Slug), Platform: in.word(w.Platform.Slug), Tenant: in.word(w.Tenant.Slug),
+		DeviceType: in.word(w.DeviceType.Slug), Manufacturer: in.word(w.DeviceType.Manufacturer.Slug),
 		URL: c.deviceURL(w.ID), LastUpdated: w.LastUpdated,
 	}
 	if w.Position != nil {
 		d.Position = *w.Position
 	}
 	for _, t := range w.Tags {
-		d.Tags = append(d.Tags, in.text(t.Slug))
+		d.Tags = append(d.Tags, in.word(t.Slug))
 	}
 	problem := func(field string, err error) {
 		if err != nil {
@@ -183,8 +234,6 @@ func (w *wireDevice) device(c *Client, in *interner) Device {
 	d.CustomFields, err = in.object(w.CustomFields)
 	problem("custom_fields", err)
 	d.CustomFields = plainFields(d.CustomFields)
-	d.Context, err = in.object(w.Context, c.ContextKey)
-	problem("config_context", err)
 	return d
 }
 
@@ -246,78 +295,4 @@ func plainFields(fields map[string]any) map[string]any {
 		return out
 	}
 	return fields
-}
-
-// decodePage reads one page of a listing row by row, so that no more than one
-// row is held as text. It returns the count that NetBox claims.
-func decodePage[T any](r io.Reader, row func(*T)) (count int, err error) {
-	d := json.NewDecoder(r)
-	if err := expect(d, '{'); err != nil {
-		return 0, err
-	}
-	count = -1
-	listed := false
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return 0, malformed(err)
-		}
-		switch key {
-		case "count":
-			if err := d.Decode(&count); err != nil {
-				return 0, malformed(err)
-			}
-		case "results":
-			listed = true
-			if err := decodeRows(d, row); err != nil {
-				return 0, err
-			}
-		default:
-			var skip json.RawMessage
-			if err := d.Decode(&skip); err != nil {
-				return 0, malformed(err)
-			}
-		}
-	}
-	if err := expect(d, '}'); err != nil {
-		return 0, err
-	}
-	if count < 0 || !listed {
-		return 0, fmt.Errorf("%w: a page without count or results", errMalformed)
-	}
-	return count, nil
-}
-
-func decodeRows[T any](d *json.Decoder, row func(*T)) error {
-	if err := expect(d, '['); err != nil {
-		return err
-	}
-	for n := 0; d.More(); n++ {
-		var v T
-		if err := d.Decode(&v); err != nil {
-			return fmt.Errorf("row %d: %w", n, malformed(err))
-		}
-		row(&v)
-	}
-	return expect(d, ']')
-}
-
-func expect(d *json.Decoder, want json.Delim) error {
-	t, err := d.Token()
-	if err != nil {
-		return malformed(err)
-	}
-	if t != want {
-		return fmt.Errorf("%w: %v where %v was due", errMalformed, t, want)
-	}
-	return nil
-}
-
-// malformed marks what a JSON decoder objects to, but not the end of a
-// connection, which may be whole at the next try.
-func malformed(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("%w: %w", errMalformed, err)
 }

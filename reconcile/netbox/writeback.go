@@ -237,8 +237,8 @@ func (c *Client) platform(ctx context.Context, name string) (int, error) {
 		candidates = append(candidates, strings.ReplaceAll(lower[:i], ".", "-"))
 	}
 	candidates = slices.DeleteFunc(candidates, func(s string) bool { return strings.Trim(slugOf(s), "-") == "" })
-	rows, err := listing[slugRef, slugRef]{
-		what: "platforms", query: url.Values{"fields": {"id,name,slug"}}, keep: same[slugRef],
+	rows, err := listing[slugRef]{
+		what: "platforms", query: url.Values{"fields": {"id,name,slug"}}, row: decodeRow[slugRef],
 		id: func(p *slugRef) int { return p.ID },
 		fetch: func(ctx context.Context, limit, offset int32) (*http.Response, error) {
 			_, resp, err := c.api.DcimAPI.DcimPlatformsList(ctx).Slug(candidates).Ordering("id").Limit(limit).Offset(offset).Execute()
