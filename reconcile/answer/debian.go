@@ -75,7 +75,7 @@ func (p product) is(version, arch string) error {
 func debianRecipe(d *disc, arch, _ string) (*recipe, error) {
 	rec := &recipe{
 		answer: "/preseed.cpio",
-		wrap:   func(text []byte) []byte { return cpio("preseed.cfg", text) },
+		wrap:   func(text []byte) ([]byte, error) { return cpio("preseed.cfg", text), nil },
 		initrd: true,
 		drops: func(a string) bool {
 			return a == "quiet" || a == "splash" || strings.HasPrefix(a, "vga=") || strings.HasPrefix(a, "theme=")

@@ -27,6 +27,7 @@ autoinstall:
   storage: {layout: {name: lvm}}
   identity: {hostname: "{{ .Host.Name }}", username: ops, password: {{ secret "ops-password" | toJson }}}
 `,
+	"coreos": coreosMinimal,
 	"suse": `<?xml version="1.0"?>
 <!DOCTYPE profile>
 <profile xmlns="http://www.suse.com/1.0/yast2ns" xmlns:config="http://www.suse.com/1.0/configns">

@@ -24,7 +24,7 @@ type family struct {
 }
 
 // families returns all that can be installed.
-func families() []*family { return []*family{rhel, debian, ubuntu, suse} }
+func families() []*family { return []*family{rhel, debian, ubuntu, suse, coreos} }
 
 // refused are installers that are recognised and cannot be made to work from
 // one patched ISO, each with the reason and the way out.
@@ -37,11 +37,12 @@ var refused = map[string]string{
 
 // A recipe is what one disc's installer needs.
 type recipe struct {
-	answer string              // where the installer looks for the answer file
-	wrap   func([]byte) []byte // what it looks for there, if that is not the text itself
-	initrd bool                // it is a further initial file system
-	extra  []Change            // what is added beside it
-	menus  []menu
+	answer   string                       // where the installer looks for the answer file
+	wrap     func([]byte) ([]byte, error) // what it looks for there, if that is not the text itself
+	initrd   bool                         // it is a further initial file system
+	replaces bool                         // the image has an empty file in its place
+	extra    []Change                     // what is added beside it
+	menus    []menu
 
 	pick      func(entry) bool                              // is it the stock entry to start from?
 	drops     func(arg string) bool                         // stock arguments that would stall or hide an install
@@ -64,7 +65,7 @@ func (rec *recipe) usable(d *disc) error {
 // render gathers everything that differs from the stock disc.
 func (rec *recipe) render(d *disc, r Request, text string, powersOff bool) (*Rendered, error) {
 	for _, c := range append([]Change{{Path: rec.answer}}, rec.extra...) {
-		if d.has(Tree, c.Path) {
+		if d.has(Tree, c.Path) && !(rec.replaces && c.Path == rec.answer) {
 			return nil, fmt.Errorf("%s is on the image already, so it is no stock image", c.Path)
 		}
 	}
@@ -92,7 +93,10 @@ func (rec *recipe) render(d *disc, r Request, text string, powersOff bool) (*Ren
 	}
 	data := out.Answer.Data
 	if rec.wrap != nil {
-		data = rec.wrap(data)
+		var err error
+		if data, err = rec.wrap(data); err != nil {
+			return nil, err
+		}
 	}
 	added := append([]Change{
 		{In: Tree, Path: rec.answer, Op: Write, Data: data},

@@ -21,6 +21,8 @@ type menu struct {
 	kind   menuKind
 	path   string // what is replaced
 	source string // where the stock entry is, if it is not in path
+
+	area *kargArea // the menu stays as it is but for this
 }
 
 // checkArgs refuses kernel arguments that would not arrive as one word, and
@@ -45,7 +47,11 @@ func (m menu) changes(d *disc, rec *recipe, r Request) (install, local Change, e
 		install, err = m.stub(d, rec, r.Mark)
 		return install, install, entry{}, err
 	}
-	name, _, err := d.find(Tree, m.path)
+	in := Tree
+	if m.area != nil {
+		in = m.area.inImage
+	}
+	name, _, err := d.find(in, m.path)
 	if err != nil {
 		return install, local, e, err
 	}
@@ -67,12 +73,15 @@ func (m menu) changes(d *disc, rec *recipe, r Request) (install, local Change, e
 		text, err = grubMenu(e, r.Mark)
 		twin = grubLocal
 	}
+	if m.area != nil {
+		text, err = m.area.with(e.args)
+	}
 	if err != nil {
 		return install, local, e, fmt.Errorf("%s: %w", name, err)
 	}
 	n := max(len(text), len(twin))
-	install = Change{In: Tree, Path: name, Op: Write, Data: padded(text, n)}
-	local = Change{In: Tree, Path: name, Op: Write, Data: padded(twin, n)}
+	install = Change{In: in, Path: name, Op: Write, Data: padded(text, n)}
+	local = Change{In: in, Path: name, Op: Write, Data: padded(twin, n)}
 	return install, local, e, nil
 }
 
@@ -85,8 +94,11 @@ func (m menu) stock(d *disc, rec *recipe) (entry, error) {
 	if m.source != "" {
 		source = m.source
 	}
-	text, err := d.read(Tree, source)
-	if err != nil {
+	var text string
+	var err error
+	if m.area != nil {
+		text = m.area.text
+	} else if text, err = d.read(Tree, source); err != nil {
 		return entry{}, err
 	}
 	var all []entry
@@ -160,7 +172,7 @@ func (m menu) usable(d *disc, rec *recipe) error {
 		_, err := m.stub(d, rec, strings.Repeat("m", 64))
 		return err
 	}
-	if _, _, err := d.find(Tree, m.path); err != nil {
+	if _, _, err := d.find(Tree, m.path); err != nil && m.area == nil {
 		return err
 	}
 	e, err := m.stock(d, rec)

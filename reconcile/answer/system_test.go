@@ -85,7 +85,9 @@ func TestKickstartScriptsParse(t *testing.T) {
 func TestGrubTakesTheMenus(t *testing.T) {
 	for _, l := range layouts() {
 		r := request(t, l)
-		r.KernelArgs = append(r.KernelArgs, `odd=a;b'c"d$e{f}<g>`)
+		if l.family != "coreos" { // which takes no arguments that would have to be quoted
+			r.KernelArgs = append(r.KernelArgs, `odd=a;b'c"d$e{f}<g>`)
+		}
 		out, err := answer.Render(r)
 		if err != nil {
 			t.Fatal(err)

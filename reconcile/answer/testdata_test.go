@@ -3,6 +3,7 @@ package answer_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -249,7 +250,7 @@ func layouts() []layout {
 	for _, a := range anacondas {
 		all = append(all, a.layout())
 	}
-	return append(all, otherLayouts()...)
+	return slices.Concat(all, otherLayouts(), coreosLayouts())
 }
 
 func addr(s string) netip.Addr {
