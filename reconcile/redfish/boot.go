@@ -142,11 +142,13 @@ func (c *Client) armed(places []bootPlace, target string) bool {
 	})
 }
 
-// disarmed reports whether no place shows an override any more.
-func disarmed(places []bootPlace) bool {
+// disarmed reports whether no place shows an override any more. Where there
+// always is one (sushy-tools over libvirt), that of the disk is none.
+func (c *Client) disarmed(places []bootPlace) bool {
 	return !slices.ContainsFunc(places, func(p bootPlace) bool {
 		enabled, target := p.boot.Enabled.Value.trim(), p.boot.Target.Value.trim()
-		return enabled != "" && enabled != "Disabled" && target != "None" && target != ""
+		return enabled != "" && enabled != "Disabled" && target != "None" && target != "" &&
+			!(c.rules().Continuous && target == "Hdd")
 	})
 }
 
@@ -204,15 +206,19 @@ func (c *Client) ClearBoot(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("clearing the boot override: %w", err)
 	}
-	if disarmed(places) {
+	if c.disarmed(places) {
 		return nil
 	}
 	both := map[string]any{"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}
-	alone := map[string]any{"BootSourceOverrideEnabled": "Disabled"}
+	payloads := []map[string]any{both, {"BootSourceOverrideEnabled": "Disabled"}}
+	if c.rules().Continuous {
+		disk := map[string]any{"BootSourceOverrideEnabled": "Continuous", "BootSourceOverrideTarget": "Hdd"}
+		payloads = append([]map[string]any{disk}, payloads...)
+	}
 	var failures []error
 	for _, place := range places {
-		for _, payload := range []map[string]any{both, alone} {
-			err := c.setBoot(ctx, place.uri, payload, "no boot override", disarmed)
+		for _, payload := range payloads {
+			err := c.setBoot(ctx, place.uri, payload, "no boot override", c.disarmed)
 			if err == nil {
 				return nil
 			}

@@ -42,6 +42,11 @@ type Client struct {
 	Profile string
 	// Overrides replace rules of the profile, one by one; see [RuleNames].
 	Overrides []Override
+	// Marker is the place of the marker; "" means the asset tag.
+	Marker MarkerPlace
+	// Kept is the asset tag that the inventory has for this machine. With
+	// [EFILabel] a claim may displace it, and nothing else.
+	Kept string
 	// Locations, if not nil, is what was found out about this BMC before. The
 	// client updates it; a caller who keeps it from run to run saves discovery:
 	// Observe then takes at most three requests.
@@ -64,7 +69,8 @@ type Client struct {
 	turn      chan struct{} // holds one element while a method runs; guards the rest
 	proven    bool          // the login was accepted once
 	session   session
-	resetInfo string // URI of the Reset action's ActionInfo
+	former    *string // the asset tag that a claim of this client has displaced
+	resetInfo string  // URI of the Reset action's ActionInfo
 }
 
 // Timing is how long things may take and how often they are looked at. The
@@ -78,6 +84,7 @@ type Timing struct {
 	Insert  time.Duration // from an accepted insert to Inserted; default 120 s
 	Eject   time.Duration // from an accepted eject to an empty slot; default 60 s
 	Setting time.Duration // from an accepted PATCH to its effect; default 20 s
+	Label   time.Duration // from a start of the machine to the labels of its boot entries: a POST; default 15 min
 	Media   time.Duration // from EnableRMedia to slots (AMI restarts a service); default 200 s
 }
 
@@ -94,6 +101,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.Insert, 120*time.Second)
 	set(&t.Eject, 60*time.Second)
 	set(&t.Setting, 20*time.Second)
+	set(&t.Label, 15*time.Minute)
 	set(&t.Media, 200*time.Second)
 	return t
 }
@@ -139,6 +147,9 @@ func (c *Client) connect() error {
 	}
 	if c.Profile != "" && profileByName(c.Profile) == nil {
 		return fmt.Errorf("profile %q: not known; known are %s", c.Profile, strings.Join(Profiles(), ", "))
+	}
+	if c.Marker != "" && c.Marker != AssetTag && c.Marker != EFILabel {
+		return fmt.Errorf("marker place %q: want %q or %q", c.Marker, AssetTag, EFILabel)
 	}
 	for _, o := range c.Overrides {
 		if err := o.lay(new(Rules)); err != nil {

@@ -24,6 +24,7 @@ type view struct {
 	settings *systemResource
 	chassis  *chassisResource
 	slots    []slotResource
+	labels   labels
 }
 
 // find makes sure that Locations is filled in and returns what was read on the

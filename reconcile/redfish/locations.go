@@ -25,6 +25,7 @@ type Locations struct {
 	Media        []string `json:"media,omitempty"`         // collections of slots
 	EnableMedia  string   `json:"enable_media,omitempty"`  // action that makes slots appear (AMI)
 	ResetTypes   []string `json:"reset_types,omitempty"`
+	Label        string   `json:"label,omitempty"`   // the boot option that bore a marker last
 	Session      string   `json:"session,omitempty"` // URI of an open session, deleted by the next run if this one dies
 
 	UUID         string `json:"uuid,omitempty"`

@@ -23,6 +23,11 @@ const (
 	// MarkerStaged: the BMC holds it back until the next reset. [Client.Observe]
 	// shows it as pending, so other runs see it all the same.
 	MarkerStaged MarkerReason = "staged"
+	// MarkerForeign: a tag is there that the inventory does not have, and that
+	// would be lost ([EFILabel] only).
+	MarkerForeign MarkerReason = "foreign"
+	// MarkerUnlabelled: no boot entry has the label ([EFILabel] only).
+	MarkerUnlabelled MarkerReason = "unlabelled"
 	// MarkerLost: it was accepted, and reading shows something else.
 	MarkerLost MarkerReason = "lost"
 )
@@ -41,7 +46,14 @@ func (e *MarkerError) Error() string {
 	s := fmt.Sprintf("writing marker %q to AssetTag of %s: ", e.Wrote, e.Where)
 	switch e.Reason {
 	case MarkerMissing:
-		s = "writing marker: neither the system nor its chassis has an AssetTag"
+		if s = "writing marker: neither the system nor its chassis has an AssetTag"; e.Err != nil {
+			s = "writing marker: there is no place for it"
+		}
+	case MarkerForeign:
+		s += fmt.Sprintf("%q is there, and would be lost; put it into asset_tag of the device in NetBox, from where it is given back", clean(e.Read, nil))
+	case MarkerUnlabelled:
+		s = fmt.Sprintf("no boot entry of the machine has the marker %q in its label (%s has %s); "+
+			"the answer file must write it, see efiLabel, or on the host: efibootmgr --create --label", e.Wrote, e.Where, orNothing(clean(e.Read, nil)))
 	case MarkerReadOnly:
 		s += "read-only; unlock it (BIOS asset tag protection, lockdown mode, licence, privilege of the account)"
 	case MarkerFull:
@@ -69,8 +81,12 @@ func (e *MarkerError) Unwrap() error { return e.Err }
 // characters (DCMI's limit; 32 fit everywhere); "" clears the property.
 //
 // Failures to store it are *[MarkerError]; others (no login, no answer) are not.
+//
+// With [EFILabel] a claim and a failure are written to the asset tag; the word
+// that the machine is installed is waited for in the labels of its boot
+// entries, and then the asset tag is given back.
 func (c *Client) SetMarker(ctx context.Context, tag string) error {
-	if len(tag) > 63 || strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' || r > '~' }) || strings.TrimSpace(tag) != tag {
+	if !plain(tag) {
 		return fmt.Errorf("writing marker %q: want at most 63 printable ASCII characters without spaces around", clean(tag, nil))
 	}
 	end, err := c.ready(ctx)
@@ -78,10 +94,35 @@ func (c *Client) SetMarker(ctx context.Context, tag string) error {
 		return fmt.Errorf("writing marker: %w", err)
 	}
 	defer end()
-	m, err := c.readMarker(ctx)
-	if err != nil {
+	if c.Marker == EFILabel {
+		err = c.setLabelled(ctx, tag)
+	} else {
+		var m markerPlace
+		if m, err = c.readMarker(ctx); err == nil {
+			err = c.setTag(ctx, m, tag)
+		}
+	}
+	var me *MarkerError
+	if err != nil && !errors.As(err, &me) {
 		return fmt.Errorf("writing marker: %w", err)
 	}
+	return err
+}
+
+// plain reports whether every BMC could bear a tag, were it long enough.
+func plain(tag string) bool {
+	return len(tag) <= 63 && !strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' || r > '~' }) && strings.TrimSpace(tag) == tag
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// setTag writes the asset tag, unless it is there.
+func (c *Client) setTag(ctx context.Context, m markerPlace, tag string) error {
 	switch {
 	case !m.tag.Present:
 		return &MarkerError{Reason: MarkerMissing, Wrote: tag}
@@ -90,12 +131,7 @@ func (c *Client) SetMarker(ctx context.Context, tag string) error {
 	case m.tag.Value == tag:
 		return nil
 	}
-	err = c.writeMarker(ctx, m, tag)
-	var me *MarkerError
-	if err != nil && !errors.As(err, &me) {
-		return fmt.Errorf("writing marker: %w", err)
-	}
-	return err
+	return c.writeMarker(ctx, m, tag)
 }
 
 // markerPlace is the marker as read, and the resource it is written to.

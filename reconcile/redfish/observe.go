@@ -45,6 +45,8 @@ type System struct {
 	// look, the one in use on later ones.
 	Slots  []Slot `json:"slots,omitempty"`
 	Marker Tag    `json:"marker"`
+	// AssetTag is the inventory's, where the marker is elsewhere.
+	AssetTag string `json:"asset_tag,omitempty"`
 	// MediaSchemes are the URL schemes that this BMC can fetch media from, the
 	// surer one first.
 	MediaSchemes []string `json:"media_schemes,omitempty"`
@@ -69,10 +71,10 @@ type Slot struct {
 	Usable   bool     `json:"usable"`          // an image can be inserted
 }
 
-// Tag is the property that bears the marker.
+// Tag is what bears the marker.
 type Tag struct {
 	Value   string `json:"value"`
-	Where   string `json:"where,omitempty"` // "system", "chassis"; "settings" if staged
+	Where   string `json:"where,omitempty"` // "system", "chassis"; "settings" if staged; "efi-label"
 	Present bool   `json:"present"`         // this machine has such a property at all
 	// Pending: Value is held in the settings resource and reaches the property
 	// at the next reset (Dell).
@@ -84,10 +86,13 @@ const (
 	WhereSystem   = "system"
 	WhereChassis  = "chassis"
 	WhereSettings = "settings"
+	WhereLabel    = "efi-label" // of a boot entry
 )
 
 // Observe looks at the machine with GETs alone. The first look of a client
-// without Locations discovers; later ones take at most three requests.
+// without Locations discovers; later ones take at most three requests (with
+// [EFILabel] four on some, and the whole list of boot options where none bears
+// a marker).
 func (c *Client) Observe(ctx context.Context) (*System, error) {
 	end, err := c.begin(ctx)
 	if err != nil {
@@ -96,6 +101,9 @@ func (c *Client) Observe(ctx context.Context) (*System, error) {
 	defer end()
 	before := c.sent.Load()
 	v, err := c.look(ctx)
+	if err == nil {
+		err = c.addLabels(ctx, v)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("observing: %w", err)
 	}
@@ -160,13 +168,16 @@ func (c *Client) describe(v *view) *System {
 		Profile: p.name, Tier: p.tier, Refusal: p.refusal,
 		Serial: identity(sys.SerialNumber), SKU: identity(sys.SKU), UUID: identity(sys.UUID),
 		HostName: sys.HostName.trim(), Power: Power(sys.PowerState.trim()),
-		Progress: sys.BootProgress.LastState.trim(), Marker: c.tagOf(v), MediaSchemes: c.rules().Schemes,
+		Progress: sys.BootProgress.LastState.trim(), Marker: c.markerOf(v), MediaSchemes: c.rules().Schemes,
 	}
 	if s.Model == "" {
 		s.Model = l.Product
 	}
 	if s.Progress == "" {
 		s.Progress = sys.Oem.postState
+	}
+	if s.Marker.Where == WhereLabel {
+		s.AssetTag = c.tagOf(v).Value
 	}
 	if v.chassis != nil {
 		s.ChassisSerial = identity(v.chassis.SerialNumber)

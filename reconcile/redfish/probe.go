@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/metalcue/metalcue/reconcile/marker"
 )
 
 // Report is what [Client.Probe] found: what this BMC is, which rules apply to
@@ -60,7 +62,9 @@ func (c *Client) Probe(ctx context.Context) (*Report, error) {
 		c.probePower(ctx, r, v.system)
 		c.probeMedia(r)
 		c.probeBoot(r, v)
-		c.probeMarker(r, v)
+		if err := c.probeMarker(ctx, r, v); err != nil {
+			return nil, fmt.Errorf("probing: %w", err)
+		}
 	}
 	r.firmware(p, c.Locations)
 	r.System = c.describe(v)
@@ -145,13 +149,25 @@ func (c *Client) probeBoot(r *Report, v *view) {
 	r.add("boot", true, "once from %s", target)
 }
 
-func (c *Client) probeMarker(r *Report, v *view) {
+func (c *Client) probeMarker(ctx context.Context, r *Report, v *view) error {
 	tag := c.tagOf(v)
-	switch {
+	if c.Marker == EFILabel {
+		if err := c.addLabels(ctx, v); err != nil {
+			return err
+		}
+	}
+	switch foreign := !ours(tag.Value) && !marker.IsPlaceholder(tag.Value); {
 	case !tag.Present:
 		r.add("marker", false, "neither the system nor its chassis has an AssetTag; machines without one cannot be kept")
 	case c.rules().TagReadOnly:
 		r.add("marker", false, "AssetTag cannot be written on this kind of BMC; machines without a marker cannot be kept")
+	case c.Marker == EFILabel && !ours(tag.Value) && !v.labels.shown:
+		r.add("marker", false, "%s; it cannot be an EFI label here", v.labels.why)
+	case c.Marker == EFILabel && foreign && tag.Value != c.kept():
+		r.add("marker", false, "the asset tag %q is in no inventory and would be lost; put it into asset_tag of the device in NetBox", clean(tag.Value, nil))
+	case c.Marker == EFILabel:
+		r.add("marker", true, "label of a boot entry, reads %q; the asset tag, %q now, is borrowed for as long as an install takes",
+			clean(c.markerOf(v).Value, nil), clean(tag.Value, nil))
 	case tag.Where == WhereChassis:
 		r.add("marker", true, "AssetTag of %s, reads %q", c.Locations.Chassis, clean(tag.Value, nil))
 	case c.Locations.SettingsTag:
@@ -159,6 +175,7 @@ func (c *Client) probeMarker(r *Report, v *view) {
 	default:
 		r.add("marker", true, "AssetTag of %s, reads %q", v.system.URI, clean(tag.Value, nil))
 	}
+	return nil
 }
 
 func (r *Report) firmware(p *profile, l *Locations) {

@@ -224,8 +224,9 @@ var profiles = []profile{
 		when:  []match{{id: "RedvirtService"}, {vendor: "OpenStack Foundation"}},
 		Rules: Rules{Schemes: webSchemes, BootTargets: cdOnly, Continuous: true, TagReadOnly: true},
 		notes: []Note{
-			{"the override always reads Continuous", "sushy-tools 2.2.0, fake driver", "measured"},
-			{"AssetTag only on the Chassis, and PATCH refuses it: no marker can be kept", "sushy-tools 2.2.0, fake driver", "measured"},
+			{"the override always reads Continuous", "sushy-tools 2.2.0, fake and libvirt drivers", "measured"},
+			{"None is no target (500); the override is set to Hdd after an install", "sushy-tools 2.2.0, libvirt driver", "measured"},
+			{"AssetTag only on the Chassis, and PATCH refuses it: no marker can be kept", "sushy-tools 2.2.0, fake and libvirt drivers", "measured"},
 		},
 	},
 	{

@@ -38,6 +38,7 @@ type bootResource struct {
 	Mode    property `json:"BootSourceOverrideMode"`
 	Targets texts    `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
 	Modes   texts    `json:"BootSourceOverrideMode@Redfish.AllowableValues"`
+	Options link     `json:"BootOptions"`
 }
 
 // shown is what a Boot object says of the override.

@@ -1,11 +1,13 @@
 package bmctest
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
-// efiLabel finds the label of the boot entry that an answer file has its
+// efiLabel finds the labels of the boot entries that an answer file has its
 // installer make.
 var efiLabel = regexp.MustCompile(`efibootmgr\s[^\n]*(?:-L|--label)[ =]["']?([^"'\n]+)["']?`)
 
@@ -15,6 +17,7 @@ type bootOption struct{ id, label, device string }
 // scanBootOptions lists what the firmware found when it last started. A BMC
 // learns of a new entry only then.
 func (b *BMC) scanBootOptions() {
+	before := b.options
 	b.options = []bootOption{{"Boot0000", "UEFI: PXE IPv4 Network Adapter", "PciRoot(0x0)/Pci(0x1,0x0)/MAC(020000000001,0x1)/IPv4(0.0.0.0)"}}
 	m, ok := b.machine.(*Machine)
 	if !ok {
@@ -22,17 +25,32 @@ func (b *BMC) scanBootOptions() {
 	}
 	disk, installed := m.Installed()
 	if !installed {
+		if b.shape.vendor == "Dell" && len(before) > 1 { // an entry whose disk is gone stays for a while
+			gone := before[1]
+			gone.label = "Unavailable: " + strings.TrimPrefix(gone.label, "Unavailable: ")
+			b.options = append(b.options, gone)
+		}
 		return
 	}
-	label := "Red Hat Enterprise Linux"
-	if hit := efiLabel.FindSubmatch(disk.Answer); hit != nil {
-		label = string(hit[1])
+	entries := []string{"Red Hat Enterprise Linux"}
+	if hits := efiLabel.FindAllSubmatch(disk.Answer, mostEntries); hits != nil {
+		entries = nil
+		for _, hit := range hits {
+			entries = append(entries, string(hit[1]))
+		}
 	}
-	if b.shape.plainBootOptions {
-		label = "HardDisk"
+	for i, label := range entries {
+		if b.shape.plainBootOptions {
+			label = "HardDisk"
+		}
+		b.options = append(b.options, bootOption{bootID(i + 1), label, `HD(1,GPT,00000000-0000-4000-8000-000000000001,0x800,0x100000)/\EFI\redhat\shimx64.efi`})
 	}
-	b.options = append(b.options, bootOption{"Boot0001", label, `HD(1,GPT,00000000-0000-4000-8000-000000000001,0x800,0x100000)/\EFI\redhat\shimx64.efi`})
 }
+
+// mostEntries bounds the boot entries that an installer makes.
+const mostEntries = 3
+
+func bootID(n int) string { return fmt.Sprintf("Boot%04X", n) }
 
 // bootOptionURIs are the members of the collection at present.
 func (b *BMC) bootOptionURIs() []any {
@@ -61,7 +79,8 @@ func (b *BMC) routeBootOptions() {
 	b.routes[uri] = &route{get: func() object {
 		return collection(uri, "#BootOptionCollection.BootOptionCollection", b.bootOptionURIs())
 	}}
-	for i, id := range []string{"Boot0000", "Boot0001"} {
+	for i := range mostEntries + 1 {
+		id := bootID(i)
 		b.routes[uri+"/"+id] = &route{
 			get: func() object {
 				o := b.options[i]
