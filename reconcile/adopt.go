@@ -74,7 +74,7 @@ func adoptable(c *Change, w *World) error {
 
 func (r *Reconciler) adopt(ctx context.Context, o *Observation, c *Change) (string, error) {
 	began := time.Now()
-	m, err := r.Dial(ctx, Target{Host: o.Host, Address: o.BMC})
+	m, err := r.Dial(ctx, o.target())
 	if err != nil {
 		return "", err
 	}

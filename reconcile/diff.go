@@ -175,6 +175,10 @@ func (d *decider) unread() {
 // readMarker decides by what the machine bears.
 func (d *decider) readMarker() {
 	tag := d.obs.System.Marker
+	if !tag.Present && tag.Where == redfish.WhereLabel {
+		d.block(MarkerUnreadable, "its BMC shows no labels of boot entries, where its marker is to be (bmc.marker); reconcile probe says why")
+		return
+	}
 	if !tag.Present {
 		d.block(MarkerUnreadable, "its BMC has no asset tag to keep a marker in; declare another marker place or manage it by hand")
 		return

@@ -37,6 +37,7 @@ func facts(f *schema.Fleet, o *Observation, hw func() (*redfish.Hardware, error)
 		},
 		Interfaces: interfaces(o),
 		Context:    context,
+		Mark:       o.Mark,
 		Hardware:   func() (answer.Hardware, error) { return hardwareFacts(hw) },
 	}
 }

@@ -92,7 +92,7 @@ func (in *install) run(outer context.Context) Outcome {
 	defer lose(nil)
 	in.lose = lose
 	var err error
-	in.machine, err = in.r.Dial(ctx, Target{Host: in.obs.Host, Address: in.obs.BMC})
+	in.machine, err = in.r.Dial(ctx, in.obs.target())
 	if err != nil {
 		return in.outcome(ResultBlocked, StepIdentity, err)
 	}
@@ -273,9 +273,7 @@ func (in *install) mark(ctx context.Context) error {
 	if err := in.owned(ctx); err != nil {
 		return err
 	}
-	err := in.setMarker(ctx, marker.Marker{
-		State: marker.Installed, Attempt: in.change.Attempt, Spec: in.change.To.Spec, Config: in.change.To.Config, Label: in.change.To.Label,
-	})
+	err := in.setMarker(ctx, in.change.installed())
 	if err != nil {
 		return fmt.Errorf("writing its marker: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/metalcue/metalcue/isohttp"
 	"github.com/metalcue/metalcue/isohttp/iso9660"
+	"github.com/metalcue/metalcue/reconcile/redfish"
 )
 
 // An ISO is one host's patched image, with its secrets in it. It refers to its
@@ -49,7 +50,7 @@ func (r *Reconciler) Locate(ctx context.Context, host string) (Target, error) {
 	if h == nil {
 		return Target{}, fmt.Errorf("%q is no host of the fleet", host)
 	}
-	if h.BMC.Address != "" {
+	if h.BMC.Address != "" && h.BMC.Marker != string(redfish.EFILabel) {
 		return Target{Host: h, Address: h.BMC.Address}, nil
 	}
 	o, err := r.lookUp(ctx, host)
@@ -59,7 +60,7 @@ func (r *Reconciler) Locate(ctx context.Context, host string) (Target, error) {
 	if o.BMC == "" {
 		return Target{}, fmt.Errorf("%s: its device in NetBox has no oob_ip, and no bmc.address is declared", host)
 	}
-	return Target{Host: h, Address: o.BMC}, nil
+	return o.target(), nil
 }
 
 // lookUp returns what NetBox has of one host of the fleet, which must be there.

@@ -115,12 +115,21 @@ func (r *Reconciler) attachNetworks(ctx context.Context, w *World, s *netbox.Sna
 	return nil
 }
 
+// target returns how the machine is reached.
+func (o *Observation) target() Target {
+	t := Target{Host: o.Host, Address: o.BMC}
+	if o.Device != nil {
+		t.AssetTag = o.Device.AssetTag
+	}
+	return t
+}
+
 // observe reads one machine and renders the answer file that it would get.
 func (r *Reconciler) observe(ctx context.Context, o *Observation) {
 	if o.Device == nil || o.BMC == "" {
 		return // a finding says so
 	}
-	m, err := r.Dial(ctx, Target{Host: o.Host, Address: o.BMC})
+	m, err := r.Dial(ctx, o.target())
 	if err != nil {
 		o.Err = err
 		return
@@ -156,7 +165,7 @@ func (r *Reconciler) template(h *schema.Host) (text, path string, err error) {
 // first wants them.
 func (r *Reconciler) hardware(ctx context.Context, o *Observation) func() (*redfish.Hardware, error) {
 	return sync.OnceValues(func() (*redfish.Hardware, error) {
-		m, err := r.Dial(ctx, Target{Host: o.Host, Address: o.BMC})
+		m, err := r.Dial(ctx, o.target())
 		if err != nil {
 			return nil, err
 		}

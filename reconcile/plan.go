@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/metalcue/metalcue/reconcile/marker"
 	"github.com/metalcue/metalcue/schema"
 )
 
@@ -96,6 +97,11 @@ type Change struct {
 	Resume Step `json:"resume,omitempty"`
 
 	Pos schema.Position `json:"pos"`
+}
+
+// installed is the marker of the host once an install has succeeded.
+func (c *Change) installed() marker.Marker {
+	return marker.Marker{State: marker.Installed, Attempt: c.Attempt, Spec: c.To.Spec, Config: c.To.Config, Label: c.To.Label}
 }
 
 // Found is what was observed of one machine.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,9 @@ func (r *Reconciler) prepareAll(ctx context.Context, w *World, work []Change, s 
 			continue
 		}
 		g.Go(func() error {
-			p, err := r.prepare(ctx, w.Hosts[c.Host], s)
+			o := w.Hosts[c.Host]
+			o.Mark = c.installed().String()
+			p, err := r.prepare(ctx, o, s)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -138,6 +141,10 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 	})
 	if err != nil {
 		return nil, err
+	}
+	if o.Host.BMC.Marker == string(redfish.EFILabel) && o.Mark != "" && !bytes.Contains(rendered.Answer.Data, []byte(o.Mark)) {
+		return nil, fmt.Errorf("its marker is to be an EFI label (bmc.marker), and the answer template %s writes none: put {{ efiLabel }} where the installer has set up the boot loader",
+			r.Fleet.Roles[o.Host.Role].Answer.Template)
 	}
 	view, err := patch(b.image, rendered.Changes)
 	if err != nil {

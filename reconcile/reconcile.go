@@ -57,6 +57,8 @@ type Images interface {
 type Target struct {
 	Host    *schema.Host
 	Address string // of its BMC
+	// AssetTag is the device's in NetBox: a claim may borrow its place in the BMC.
+	AssetTag string
 }
 
 // A Checked host is what verification is run against.

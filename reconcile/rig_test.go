@@ -146,6 +146,7 @@ func (g *rig) reconciler(run string) *reconcile.Reconciler {
 		Dial: func(_ context.Context, t reconcile.Target) (reconcile.Machine, error) {
 			return &redfish.Client{
 				Address: t.Address, Login: credential.Login{Username: "operator", Password: bmcPassword}, Transport: g.rack.Transport(),
+				Marker: redfish.MarkerPlace(t.Host.BMC.Marker), Kept: t.AssetTag,
 			}, nil
 		},
 		Images: &isohttp.Store{Dir: g.cache},

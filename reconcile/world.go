@@ -35,6 +35,7 @@ type Observation struct {
 	Err       error           // why the BMC could not be read
 	Orphan    bool            // a drive of it holds media of this very server's address, from before this run
 	Config    string          // digest of the answer file as it would be now
+	Mark      string          // the marker that it will bear once it is installed; "" before that is prepared
 	AnswerErr error           // why the answer file cannot be rendered; nil when it can
 }
 

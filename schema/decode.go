@@ -66,9 +66,9 @@ type rawPolicy struct {
 	Guard                             Guard
 	Attempts, Parallel, FailureBudget int
 	BMC                               struct {
-		Credentials, Profile string
-		TLS                  any
-		Rules                map[string]any
+		Credentials, Profile, Marker string
+		TLS                          any
+		Rules                        map[string]any
 	}
 	NetBox NetBoxPolicy
 	Freeze []rawFreeze

@@ -61,6 +61,8 @@ func (d *decoder) bmc(v cue.Value, name string) rawBMC {
 			bmc.System, err = v.String()
 		case "profile":
 			bmc.Profile, err = v.String()
+		case "marker":
+			bmc.Marker, err = v.String()
 		case "rules":
 			var raw map[string]any
 			if err = v.Decode(&raw); err == nil {
@@ -119,7 +121,7 @@ func (d *decoder) hostFields(name string) map[string]Position {
 	fields := map[string]Position{}
 	for _, f := range [...][]string{
 		{"os"}, {"role"}, {"generation"}, {"protect"}, {"vars"}, {"labels"}, {"serial"}, {"bmc"},
-		{"bmc", "address"}, {"bmc", "credentials"}, {"bmc", "tls"}, {"bmc", "system"}, {"bmc", "profile"}, {"bmc", "rules"},
+		{"bmc", "address"}, {"bmc", "credentials"}, {"bmc", "tls"}, {"bmc", "system"}, {"bmc", "profile"}, {"bmc", "rules"}, {"bmc", "marker"},
 	} {
 		if pos, found := d.index.find(append([]string{"hosts", name}, f...)...); found {
 			key := f[0]
@@ -154,6 +156,7 @@ func (d *decoder) mergeBMC(host, policy rawBMC, name string) BMC {
 	b := BMC{
 		Address: host.Address, Credentials: or(host.Credentials, policy.Credentials, "default"),
 		System: host.System, Profile: or(host.Profile, policy.Profile),
+		Marker: or(host.Marker, policy.Marker, "asset-tag"),
 	}
 	rules := maps.Clone(policy.rules)
 	if rules == nil {

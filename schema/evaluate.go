@@ -104,7 +104,7 @@ func (e *evaluation) decodeAll(v cue.Value) {
 	if e.sound(policy) && e.strictly(policy, "policy") && e.decoder.decode(policy, &raw, "policy") {
 		e.policy = e.policyOf(raw)
 	}
-	bmc := rawBMC{BMC: BMC{Credentials: raw.BMC.Credentials, Profile: raw.BMC.Profile}, TLS: raw.BMC.TLS,
+	bmc := rawBMC{BMC: BMC{Credentials: raw.BMC.Credentials, Profile: raw.BMC.Profile, Marker: raw.BMC.Marker}, TLS: raw.BMC.TLS,
 		rules: e.rules(raw.BMC.Rules, "policy", "bmc", "rules")}
 	e.last["policy"] = e.index.last("policy")
 	e.images = decodeEach(e, v, "images", e.image)

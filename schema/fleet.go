@@ -173,6 +173,8 @@ type BMC struct {
 	TLS         TLS
 	System      string // the Redfish system's id; "" when there is but one
 	Profile     string // forces a vendor profile; "" detects it
+	// Marker is where the marker is: "asset-tag" or "efi-label".
+	Marker string
 	// Rules replace rules of the vendor profile; sorted by name.
 	Rules []BMCRule
 }

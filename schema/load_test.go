@@ -56,7 +56,7 @@ func TestLoadExample(t *testing.T) {
 	wantHost := &Host{
 		Name: "fra-db-01", OS: "rocky-9.6", Role: "db", Generation: 1, Protect: true, Site: "frankfurt",
 		Vars: map[string]any{}, Labels: map[string]string{"cluster": "fra-orders"},
-		BMC: BMC{Credentials: "frankfurt-bmc", TLS: TLS{Mode: "insecure"}},
+		BMC: BMC{Credentials: "frankfurt-bmc", TLS: TLS{Mode: "insecure"}, Marker: "asset-tag"},
 	}
 	got := *fleet.Hosts["fra-db-01"]
 	if got.Pos.File != "hosts/frankfurt/hosts.cue" || got.Fields["os"].Line != got.Pos.Line {

@@ -200,7 +200,7 @@ func (c *cli) oneBMC(ctx context.Context, args []string, bare bareBMC) (*redfish
 		return nil, err
 	}
 	return &redfish.Client{Address: address, Login: login, TLS: tls, System: declared.System, Profile: declared.Profile,
-		Overrides: overrides(declared.Rules), Logger: c.logger()}, nil
+		Overrides: overrides(declared.Rules), Marker: redfish.MarkerPlace(declared.Marker), Kept: target.AssetTag, Logger: c.logger()}, nil
 }
 
 // locate finds the BMC of a host of the fleet; NetBox is asked only when the
@@ -211,7 +211,7 @@ func (c *cli) locate(ctx context.Context, host string) (*schema.Fleet, reconcile
 		return nil, reconcile.Target{}, err
 	}
 	s := &surroundings{}
-	if h := fleet.Hosts[host]; h != nil && h.BMC.Address == "" {
+	if h := fleet.Hosts[host]; h != nil && (h.BMC.Address == "" || h.BMC.Marker == string(redfish.EFILabel)) {
 		if s, err = c.world(fleet); err != nil {
 			return nil, reconcile.Target{}, err
 		}

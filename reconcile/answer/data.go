@@ -17,6 +17,10 @@ type Data struct {
 	Interfaces []Interface    // from NetBox
 	Context    map[string]any // from NetBox: the config context
 
+	// Mark is the marker of the host once it is installed, for efiLabel. It is
+	// "" where nothing is being installed, and in what the marker is made of.
+	Mark string
+
 	// Hardware asks the BMC what is built in. It is called at most once, and
 	// only if the template uses .Hardware, drives or drive.
 	Hardware func() (Hardware, error)

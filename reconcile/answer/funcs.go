@@ -53,6 +53,7 @@ func functions(v *view, s *secrets) template.FuncMap {
 		"nmKeyfiles":       func(bond ...string) ([]NamedFile, error) { return nmKeyfiles(&v.Data, bond...) },
 		"networkdUnits":    func(bond ...string) ([]NamedFile, error) { return networkdUnits(&v.Data, bond...) },
 		"drives":           v.drives, "drive": v.drive, "raid1": v.raid1,
+		"efiLabel":     func() string { return efiLabel(v.Mark) },
 		"repositories": v.repositories, "proxy": v.proxy, "noProxy": v.noProxy,
 		"identityCheck": v.identityCheck,
 	})

@@ -40,6 +40,12 @@
 // may be set in place of the profile's by an [Override]. [Client.Probe] tells
 // which are in force, where each comes from, and what is known of such BMCs.
 //
+// # Where the marker is
+//
+// In an asset tag, or with [EFILabel] in the label of the boot entry that the
+// installer made: see there for what that takes. TestLabel goes through all
+// vendors; TestLabelAfterCrash and TestLabelRefused hold the asset tag.
+//
 // # What holds it
 //
 // TestDumps and TestReplayedDumps look at and drive recordings of twelve real

@@ -149,12 +149,10 @@ func (c *Client) setLabelled(ctx context.Context, tag string) error {
 	switch {
 	case err != nil && tag != "":
 		return fmt.Errorf("%q is no marker, and a label is not written over Redfish", clean(tag, nil))
-	case err == nil && m.State == marker.Installing:
+	case err == nil && m.State != marker.Installed:
 		if err := c.claimable(ctx, place, tag); err != nil {
 			return err
 		}
-		return c.setTag(ctx, place, tag)
-	case err == nil && m.State == marker.Failed:
 		return c.setTag(ctx, place, tag)
 	}
 	if err := c.awaitLabel(ctx, tag, ours(place.tag.Value)); err != nil {
@@ -166,6 +164,10 @@ func (c *Client) setLabelled(ctx context.Context, tag string) error {
 // claimable refuses a claim on a machine whose label could not be read after
 // the install, or whose asset tag would be lost.
 func (c *Client) claimable(ctx context.Context, place markerPlace, tag string) error {
+	present := place.tag.Value
+	if ours(present) {
+		return nil // a claim is there already, and was found so
+	}
 	sys, err := c.readSystem(ctx)
 	if err != nil {
 		return err
@@ -176,10 +178,6 @@ func (c *Client) claimable(ctx context.Context, place markerPlace, tag string) e
 	}
 	if !l.shown {
 		return &MarkerError{Reason: MarkerMissing, Wrote: tag, Err: errors.New(l.why)}
-	}
-	present := place.tag.Value
-	if ours(present) {
-		return nil
 	}
 	if !marker.IsPlaceholder(present) && present != c.kept() {
 		return &MarkerError{Reason: MarkerForeign, Where: place.uri, Wrote: tag, Read: present}
