@@ -264,19 +264,9 @@ func (a *kargArea) with(args []string) (string, error) {
 // wrapCoreOS returns the initial file system with the live system's config, as
 // long as the room for it.
 func wrapCoreOS(text []byte, size int) ([]byte, error) {
-	all, err := parseIgnition(string(text), "fcos")
+	live, err := liveConfig(text, "fcos", coreosTarget, NamedFile{coreosConfigs + "/0000-metalcue.yaml", "ignition-file: " + coreosTarget + "\n"})
 	if err != nil {
 		return nil, err
-	}
-	live := all[0].raw
-	if len(all) == 2 {
-		if live, err = all[0].withFile(coreosTarget, all[1].raw); err != nil {
-			return nil, err
-		}
-		c := ignitionConfig{raw: live}
-		if live, err = c.withFile(coreosConfigs+"/0000-metalcue.yaml", []byte("ignition-file: "+coreosTarget+"\n")); err != nil {
-			return nil, err
-		}
 	}
 	data := cpio("config.ign", live)
 	if len(data) > size {

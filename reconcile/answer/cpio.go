@@ -3,11 +3,13 @@ package answer
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
-// cpio returns an archive of one file that a kernel unpacks over its initial
-// file system: format newc, as in Linux' buffer-format.rst, not compressed, so
-// that the same text always gives the same bytes.
+// cpio returns an archive of one file, with the directories that lead to it,
+// that a kernel unpacks over its initial file system: format newc, as in Linux'
+// buffer-format.rst, not compressed, so that the same text always gives the
+// same bytes.
 func cpio(name string, data []byte) []byte {
 	var b bytes.Buffer
 	add := func(name string, mode, size, ino int) {
@@ -15,7 +17,14 @@ func cpio(name string, data []byte) []byte {
 		b.WriteString(name + "\x00")
 		pad(&b, 4)
 	}
-	add(name, 0o100600, len(data), 1)
+	ino := 1
+	for i := range name {
+		if strings.HasPrefix(name[i:], "/") {
+			add(name[:i], 0o040755, 0, ino)
+			ino++
+		}
+	}
+	add(name, 0o100600, len(data), ino)
 	b.Write(data)
 	pad(&b, 4)
 	add("TRAILER!!!", 0, 0, 0)

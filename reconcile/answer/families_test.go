@@ -27,7 +27,8 @@ autoinstall:
   storage: {layout: {name: lvm}}
   identity: {hostname: "{{ .Host.Name }}", username: ops, password: {{ secret "ops-password" | toJson }}}
 `,
-	"coreos": coreosMinimal,
+	"coreos":  coreosMinimal,
+	"flatcar": flatcarMinimal,
 	"suse": `<?xml version="1.0"?>
 <!DOCTYPE profile>
 <profile xmlns="http://www.suse.com/1.0/yast2ns" xmlns:config="http://www.suse.com/1.0/configns">

@@ -24,7 +24,7 @@ type family struct {
 }
 
 // families returns all that can be installed.
-func families() []*family { return []*family{rhel, debian, ubuntu, suse, coreos} }
+func families() []*family { return []*family{rhel, debian, ubuntu, suse, coreos, flatcar} }
 
 // refused are installers that are recognised and cannot be made to work from
 // one patched ISO, each with the reason and the way out.

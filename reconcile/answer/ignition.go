@@ -209,9 +209,23 @@ func (c ignitionConfig) letsIn() bool {
 	return len(c.config.Ignition.Config.Merge) > 0 || c.config.Ignition.Config.Replace.Source != nil
 }
 
-// withFile adds a file that only root reads. The config's other words stay as
+// liveConfig returns the live system's config of an answer file. If there is
+// one for the installed system, it is put in as the file target, and then those
+// that make use of it.
+func liveConfig(text []byte, variant, target string, more ...NamedFile) ([]byte, error) {
+	all, err := parseIgnition(string(text), variant)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 1 {
+		return all[0].raw, nil
+	}
+	return all[0].withFiles(append([]NamedFile{{target, string(all[1].raw)}}, more...))
+}
+
+// withFiles adds files that only root reads. The config's other words stay as
 // they are, but for the order of keys.
-func (c ignitionConfig) withFile(path string, data []byte) ([]byte, error) {
+func (c ignitionConfig) withFiles(add []NamedFile) ([]byte, error) {
 	var doc map[string]any
 	dec := json.NewDecoder(bytes.NewReader(c.raw))
 	dec.UseNumber()
@@ -223,9 +237,12 @@ func (c ignitionConfig) withFile(path string, data []byte) ([]byte, error) {
 		storage = map[string]any{}
 	}
 	files, _ := storage["files"].([]any)
-	storage["files"] = append(files, map[string]any{
-		"path": path, "mode": 0o600, "contents": map[string]any{"source": "data:;base64," + base64.StdEncoding.EncodeToString(data)},
-	})
+	for _, f := range add {
+		files = append(files, map[string]any{
+			"path": f.Name, "mode": 0o600, "contents": map[string]any{"source": "data:;base64," + base64.StdEncoding.EncodeToString([]byte(f.Text))},
+		})
+	}
+	storage["files"] = files
 	doc["storage"] = storage
 	return json.Marshal(doc)
 }

@@ -99,7 +99,7 @@ func TestGrubTakesTheMenus(t *testing.T) {
 				n++
 			}
 		}
-		if n == 0 {
+		if n == 0 && r.ISO.EFI != nil {
 			t.Errorf("%s has no menu of GRUB", l.name)
 		}
 	}

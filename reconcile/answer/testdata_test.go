@@ -250,7 +250,7 @@ func layouts() []layout {
 	for _, a := range anacondas {
 		all = append(all, a.layout())
 	}
-	return slices.Concat(all, otherLayouts(), coreosLayouts())
+	return slices.Concat(all, otherLayouts(), coreosLayouts(), []layout{flatcarLayout()})
 }
 
 func addr(s string) netip.Addr {
