@@ -101,7 +101,7 @@ func (w *watcher) follow(p isohttp.Progress, now time.Time) error {
 	switch {
 	case p.Distinct > w.distinct || w.off > 0:
 		w.distinct, w.grown, w.stalled = p.Distinct, now, false
-	case !w.stalled && !p.First.IsZero() && now.Sub(w.grown) > w.timing.Stall:
+	case !w.stalled && p.Last.After(w.began) && now.Sub(w.grown) > w.timing.Stall:
 		w.stalled = true
 		w.warn("it has read nothing new of its media for %s; last read: %s", w.timing.Stall, lastRead(p))
 	}
@@ -162,7 +162,8 @@ func (w *watcher) unheard(now time.Time, err error) error {
 // overdue says whether a machine that is on has been so for too long.
 func (w *watcher) overdue(now time.Time) error {
 	p := w.pub.Progress()
-	if w.change.Resume == "" && p.First.IsZero() && now.Sub(w.began) > w.timing.Boot {
+	// Most BMCs read the media when they are inserted: that is no boot.
+	if w.change.Resume == "" && !p.Last.After(w.began) && now.Sub(w.began) > w.timing.Boot {
 		return &verdict{"media-not-read", fmt.Sprintf("nothing was read from its media within %s of power-on: it did not boot from CD, or its BMC cannot reach this media server", w.timing.Boot)}
 	}
 	if now.Sub(w.began) > w.deadline {

@@ -22,7 +22,7 @@ done
 part=$(findmnt -nro SOURCE /boot/efi)
 disk=$(lsblk -nro PKNAME "$part")
 number=$(cat "/sys/class/block/${part##*/}/partition")
-loader=$(cd /boot/efi && find EFI -iname 'shim*64.efi' ! -ipath 'EFI/BOOT/*' | sort | head -n 1)
-[ -n "$loader" ] || loader=$(cd /boot/efi && find EFI -iname 'grub*64.efi' ! -ipath 'EFI/BOOT/*' | sort | head -n 1)
-efibootmgr -q -c -d "/dev/$disk" -p "$number" -l "/$loader" -L "Linux MARKER"
+loader=$(cd /boot/efi && find EFI -iname 'shim*64.efi' ! -ipath 'EFI/BOOT/*' | sort | head -n 1 | tr / '\\')
+[ -n "$loader" ] || loader=$(cd /boot/efi && find EFI -iname 'grub*64.efi' ! -ipath 'EFI/BOOT/*' | sort | head -n 1 | tr / '\\')
+efibootmgr -q -c -d "/dev/$disk" -p "$number" -l "\\$loader" -L "Linux MARKER"
 )`

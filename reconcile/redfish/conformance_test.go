@@ -168,12 +168,11 @@ func install(url string) []step {
 	}
 }
 
-// profileOf is the profile that each simulated vendor must be taken for. (The
-// simulated GB300 lacks the Oem.Nvidia by which a real one is told, see TestDumps.)
+// profileOf is the profile that each simulated vendor must be taken for.
 var profileOf = map[bmctest.Vendor]string{
 	bmctest.Generic: "generic", bmctest.IDRAC9: "dell-idrac9", bmctest.IDRAC9v7: "dell-idrac9", bmctest.IDRAC10: "dell-idrac10",
 	bmctest.ILO5: "hpe-ilo", bmctest.ILO6: "hpe-ilo", bmctest.ILO7: "hpe-ilo", bmctest.SupermicroX11: "supermicro", bmctest.SupermicroX13: "supermicro",
-	bmctest.LenovoXCC: "lenovo-xcc", bmctest.OpenBMC: "openbmc", bmctest.GB300: "openbmc", bmctest.GB200: "nvidia-openbmc", bmctest.DGX: "nvidia-dgx",
+	bmctest.LenovoXCC: "lenovo-xcc", bmctest.OpenBMC: "openbmc", bmctest.GB300: "nvidia-openbmc", bmctest.GB200: "nvidia-openbmc", bmctest.DGX: "nvidia-dgx",
 	"cisco-cimc": "cisco-cimc", "huawei-ibmc": "huawei-ibmc", "fujitsu-irmc": "fujitsu-irmc",
 	bmctest.SupermicroX10: "supermicro-x10", bmctest.IDRAC8: "dell-idrac8", bmctest.ILO4: "hpe-ilo4",
 }

@@ -202,8 +202,8 @@ func (b *BMC) accept(s *slot, image, protocol string) reply {
 	return b.shape.done()
 }
 
-// reach asks for the image as BMCs do before they attach it. It gives up the
-// lock meanwhile.
+// reach looks at the image as BMCs do before they attach it: its size, and
+// what kind of disc it is. It gives up the lock meanwhile.
 func (b *BMC) reach(image string) bool {
 	m, ok := b.machine.(*Machine)
 	if !ok {
@@ -213,8 +213,8 @@ func (b *BMC) reach(image string) bool {
 	defer b.mu.Lock()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	_, err := probe(ctx, m.transport(), image)
-	return err == nil
+	size, err := probe(ctx, m.transport(), image)
+	return err == nil && isDisc(ctx, m.transport(), image, size) == nil
 }
 
 // settleMedia inserts what was accepted and is due.

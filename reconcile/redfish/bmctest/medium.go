@@ -117,6 +117,35 @@ func probe(ctx context.Context, rt http.RoundTripper, url string) (int64, error)
 	return resp.ContentLength, nil
 }
 
+// isDisc reads the primary volume descriptor (ECMA-119 8.4), which is in sector 16.
+func isDisc(ctx context.Context, rt http.RoundTripper, url string, size int64) error {
+	const at, length = 16 * 2048, 2048
+	if size < at+length {
+		return errors.New("the image is too short for a disc")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", at, at+length-1))
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("GET: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusPartialContent {
+		return statusError{http.MethodGet, resp.StatusCode}
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, length+1))
+	if err != nil {
+		return fmt.Errorf("GET: %w", err)
+	}
+	if len(b) != length || string(b[1:6]) != "CD001" {
+		return errors.New("the image is no disc")
+	}
+	return nil
+}
+
 var errNoMedium = errors.New("no medium present")
 
 // statusError is an answer of the media server that is not what was asked for.

@@ -102,6 +102,9 @@ func addOpenBMC(b *BMC, kind string, o object) {
 		boot := o["Boot"].(object)
 		delete(boot, "BootSourceOverrideEnabled@Redfish.AllowableValues")
 	case "manager":
+		if b.Vendor == GB300 {
+			o["Oem"] = object{"Nvidia": object{"@odata.type": "#NvidiaManager.v1_6_0.NvidiaManager", "UptimeSeconds": 86400}}
+		}
 		reset := o["Actions"].(object)["#Manager.Reset"].(object)
 		delete(reset, "ResetType@Redfish.AllowableValues")
 		reset["@Redfish.ActionInfo"] = b.shape.managerURI() + "/ResetActionInfo"
