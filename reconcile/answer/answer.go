@@ -30,6 +30,7 @@
 //	kickstartNetwork     the "network" commands for all of these
 //	netplan              netplan's YAML, to stand below "network:"
 //	ifupdown             the text of /etc/network/interfaces
+//	agamaNetwork         the value of "network" in an Agama profile
 //	nmKeyfiles           NetworkManager's keyfiles, each a [NamedFile]
 //	networkdUnits        units of systemd-networkd, each a [NamedFile]
 //	drives "ssd" …       the machine's drives that match, smallest first
@@ -146,7 +147,7 @@ type Request struct {
 // error of the template is an [*Error]; an ISO that is not laid out as the
 // family's recipe says is an error that names the path.
 func Render(r Request) (*Rendered, error) {
-	f, err := familyOf(r.Family, r.Arch)
+	f, err := familyOf(r.Family, r.Arch, r.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ func Render(r Request) (*Rendered, error) {
 // secrets and, where it is not known, for the ISO's label. It is what the
 // config digest of a marker is made of.
 func Preview(r Request) ([]byte, error) {
-	f, err := familyOf(r.Family, r.Arch)
+	f, err := familyOf(r.Family, r.Arch, r.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +204,7 @@ func (f *family) answer(r Request, d *disc) (text string, powersOff bool, err er
 // version and architecture, and laid out so that this package can change it.
 // Its error names the file or path that surprises.
 func Check(iso ISO, family, version, arch string) error {
-	f, err := familyOf(family, arch)
+	f, err := familyOf(family, arch, version)
 	if err != nil {
 		return err
 	}
@@ -224,12 +225,12 @@ func Families() []string {
 		names = append(names, f.name)
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names) // some are of two installers
 }
 
-func familyOf(name, arch string) (*family, error) {
+func familyOf(name, arch, version string) (*family, error) {
 	for _, f := range families() {
-		if f.name != name {
+		if f.name != name || f.speaks != nil && !f.speaks(version) {
 			continue
 		}
 		if !slices.Contains(f.arches, arch) {

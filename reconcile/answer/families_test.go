@@ -27,6 +27,7 @@ autoinstall:
   storage: {layout: {name: lvm}}
   identity: {hostname: "{{ .Host.Name }}", username: ops, password: {{ secret "ops-password" | toJson }}}
 `,
+	"agama":   agamaMinimal,
 	"coreos":  coreosMinimal,
 	"flatcar": flatcarMinimal,
 	"suse": `<?xml version="1.0"?>
@@ -265,7 +266,7 @@ func otherLayouts() []layout {
 func TestAnswerChecks(t *testing.T) {
 	of := map[string]layout{}
 	for _, l := range layouts() {
-		of[l.family] = l
+		of[installer(l)] = l
 	}
 	tests := []struct{ family, old, new, want string }{
 		{"debian", "boolean true\n", "bool true\n", `line 3: partman/confirm: "bool" is no type of debconf`},

@@ -10,8 +10,9 @@ import (
 type family struct {
 	name     string
 	arches   []string
-	format   string   // of its answer file, for people
-	reserved []string // kernel arguments that images may not set
+	speaks   func(version string) bool // of families that share a name: is it this one? nil: it is
+	format   string                    // of its answer file, for people
+	reserved []string                  // kernel arguments that images may not set
 
 	// identify tells whether the disc is of that version and architecture.
 	identify func(d *disc, version, arch string) error
@@ -24,7 +25,7 @@ type family struct {
 }
 
 // families returns all that can be installed.
-func families() []*family { return []*family{rhel, debian, ubuntu, suse, coreos, flatcar} }
+func families() []*family { return []*family{rhel, debian, ubuntu, suse, agama, coreos, flatcar} }
 
 // refused are installers that are recognised and cannot be made to work from
 // one patched ISO, each with the reason and the way out.

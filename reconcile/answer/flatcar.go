@@ -25,9 +25,11 @@ var flatcar = &family{
 	arches:   []string{"x86_64"},
 	format:   "Ignition config",
 	reserved: []string{"flatcar.first_boot", "flatcar.oem.id", "ignition.config.url", "flatcar.config.url", "initrd", "mount.usr", "usr", "root"},
-	identify: func(d *disc, _, _ string) error { return d.assert("/flatcar/vmlinuz", "/flatcar/cpio.gz", "/syslinux/syslinux.cfg") },
-	recipe:   flatcarRecipe,
-	inspect:  inspectFlatcar,
+	identify: func(d *disc, _, _ string) error {
+		return d.assert("/flatcar/vmlinuz", "/flatcar/cpio.gz", "/syslinux/syslinux.cfg")
+	},
+	recipe:  flatcarRecipe,
+	inspect: inspectFlatcar,
 }
 
 func flatcarRecipe(d *disc, _, _ string) (*recipe, error) {
@@ -39,8 +41,10 @@ func flatcarRecipe(d *disc, _, _ string) (*recipe, error) {
 		},
 		initrd: true,
 		menus:  []menu{{kind: isolinux, path: "/isolinux/isolinux.cfg", source: "/syslinux/syslinux.cfg"}},
-		pick:   func(e entry) bool { return e.kernel == "/flatcar/vmlinuz" && slices.Equal(e.initrd, []string{"/flatcar/cpio.gz"}) },
-		drops:  func(a string) bool { return a == "flatcar.autologin" || strings.HasPrefix(a, "flatcar.autologin=") },
+		pick: func(e entry) bool {
+			return e.kernel == "/flatcar/vmlinuz" && slices.Equal(e.initrd, []string{"/flatcar/cpio.gz"})
+		},
+		drops: func(a string) bool { return a == "flatcar.autologin" || strings.HasPrefix(a, "flatcar.autologin=") },
 		arguments: func(stock, image []string) ([]string, error) {
 			return slices.Concat(stock, []string{"flatcar.first_boot=1"}, image), nil
 		},

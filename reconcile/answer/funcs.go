@@ -50,6 +50,7 @@ func functions(v *view, s *secrets) template.FuncMap {
 		"kickstartNetwork": func(bond ...string) (string, error) { return kickstartNetwork(&v.Data, bond...) },
 		"netplan":          func(bond ...string) (string, error) { return netplan(&v.Data, bond...) },
 		"ifupdown":         func(bond ...string) (string, error) { return ifupdown(&v.Data, bond...) },
+		"agamaNetwork":     func(bond ...string) (string, error) { return agamaNetwork(&v.Data, bond...) },
 		"nmKeyfiles":       func(bond ...string) ([]NamedFile, error) { return nmKeyfiles(&v.Data, bond...) },
 		"networkdUnits":    func(bond ...string) ([]NamedFile, error) { return networkdUnits(&v.Data, bond...) },
 		"drives":           v.drives, "drive": v.drive, "raid1": v.raid1,

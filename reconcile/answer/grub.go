@@ -153,14 +153,14 @@ func parseGrub(text string) ([]entry, error) {
 			e = &entry{title: title(c[1:])}
 		case e == nil || len(c) < 2:
 		case name == "linux" || name == "linuxefi":
-			e.linux, e.kernel = name, c[1].text
+			e.linux, e.kernel = name, strings.TrimPrefix(c[1].text, "($root)")
 			for _, w := range c[2:] {
 				e.args = append(e.args, w.raw)
 			}
 		case name == "initrd" || name == "initrdefi":
 			e.initrd = nil
 			for _, w := range c[1:] {
-				e.initrd = append(e.initrd, w.text)
+				e.initrd = append(e.initrd, strings.TrimPrefix(w.text, "($root)"))
 			}
 		}
 	}

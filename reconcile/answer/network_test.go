@@ -36,6 +36,7 @@ func TestNetworks(t *testing.T) {
 			`{{ range .Addresses }}{{ . }} {{ end }}{{ with .DNS }}DNS {{ join "," . }}{{ end }}{{ if .Primary }} gateway {{ .Gateway4 }} {{ .Gateway6 }}{{ end }}` + "\n{{ end }}",
 		"netplan":       "{{ netplan }}\n",
 		"ifupdown":      "{{ ifupdown }}\n",
+		"agamaNetwork":  "{{ agamaNetwork }}\n",
 		"nmKeyfiles":    "{{ range nmKeyfiles }}### {{ .Name }}\n{{ .Text }}{{ end }}",
 		"networkdUnits": "{{ range networkdUnits }}### {{ .Name }}\n{{ .Text }}{{ end }}",
 	} {
@@ -77,7 +78,7 @@ func TestBondOptions(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"colour=red", "mode", "mode=a b", "miimon=1\nx"} {
-		for _, f := range []string{"netplan", "ifupdown", "nmKeyfiles", "networkdUnits"} {
+		for _, f := range []string{"netplan", "ifupdown", "agamaNetwork", "nmKeyfiles", "networkdUnits"} {
 			if _, err := preview(t, "# {{ len ("+f+" "+`"`+strings.ReplaceAll(bad, "\n", `\n`)+`"`+") }}", nil); err == nil || !strings.Contains(err.Error(), "is no option of bonds") {
 				t.Errorf("%s takes %q: %v", f, bad, err)
 			}

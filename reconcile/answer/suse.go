@@ -10,13 +10,14 @@ import (
 	"strings"
 )
 
-// suse is YaST with AutoYaST on SLES 15 and Leap 15. linuxrc takes a profile
+// suse is YaST with AutoYaST on SLES 15 and Leap 15; for 16, see agama. linuxrc takes a profile
 // from the root of the medium by itself.
 //
 // Sources: openSUSE's installation-images and linuxrc, SUSE's AutoYaST guide.
 var suse = &family{
 	name:     "suse",
 	arches:   []string{"x86_64", "aarch64"},
+	speaks:   func(version string) bool { return suseMajor(version) < 16 },
 	format:   "AutoYaST profile",
 	reserved: []string{"autoyast", "autoyast2", "autoupgrade", "rescue", "upgrade", "mediacheck", "initrd", "install", "instsys", "info"},
 	identify: identifySUSE,
@@ -30,7 +31,7 @@ var suseMedium = regexp.MustCompile(`^(SLE|openSUSE-Leap)-(\d+)(?:-SP(\d+)|\.(\d
 // "SLE-15-SP6-Full-x86_64-Build50.1" or "openSUSE-Leap-15.6-DVD-x86_64-Build710.3".
 func identifySUSE(d *disc, version, arch string) error {
 	if d.has(Tree, "/LiveOS/squashfs.img") {
-		return errors.New("/LiveOS/squashfs.img is there, so it is an Agama medium of SLES 16 or Leap 16, which is not known; AutoYaST ends with 15")
+		return errors.New("/LiveOS/squashfs.img is there, so it is an Agama medium of SLES 16 or Leap 16; declare that version")
 	}
 	text, err := d.read(Tree, "/media.1/media")
 	if err != nil {

@@ -250,7 +250,7 @@ func layouts() []layout {
 	for _, a := range anacondas {
 		all = append(all, a.layout())
 	}
-	return slices.Concat(all, otherLayouts(), coreosLayouts(), []layout{flatcarLayout()})
+	return slices.Concat(all, otherLayouts(), agamaLayouts(), coreosLayouts(), []layout{flatcarLayout()})
 }
 
 func addr(s string) netip.Addr {
@@ -304,10 +304,18 @@ poweroff
 %end
 `
 
+// installer is the family, or, where a family has two, the newer one's own name.
+func installer(l layout) string {
+	if l.family == "suse" && strings.HasPrefix(l.version, "16") {
+		return "agama"
+	}
+	return l.family
+}
+
 func request(t *testing.T, l layout) answer.Request {
 	t.Helper()
 	return answer.Request{
 		Family: l.family, Version: l.version, Arch: l.arch, KernelArgs: []string{"console=tty0", "console=ttyS0,115200n8"},
-		Template: minimals[l.family], TemplateName: "templates/minimal.ks.tmpl", Data: data(t, l), ISO: l.iso(), Mark: "metalcue-0123456789abcdef",
+		Template: minimals[installer(l)], TemplateName: "templates/minimal.ks.tmpl", Data: data(t, l), ISO: l.iso(), Mark: "metalcue-0123456789abcdef",
 	}
 }
