@@ -12,22 +12,21 @@ type account struct {
 	host   string
 	events *eventQueue // nil: nobody listens
 
-	mu        sync.Mutex
-	size      int64
-	slots     []slot
-	files     []fileAccount
-	hasKernel bool // regions name a kernel or initrd
-	seen      intervals
+	mu    sync.Mutex
+	size  int64
+	slots []slot
+	files []fileAccount
+	seen  intervals
 
 	requests, bytes, distinct int64
 	first, last, lastNew      int64 // Unix nanoseconds
 	resumed                   bool  // the account of an earlier server is lost
-	end                       int64 // where the last read ended
 	rate                      rate
 	clients                   []clientAccount
 	others                    int64 // requests of clients that clients has no room for
 
 	boot     bootWatch
+	entered  uint  // phases read in this boot, as bits
 	progress int64 // when the last progress event was made
 }
 
@@ -47,51 +46,6 @@ type clientAccount struct {
 
 // maxClients bounds the addresses kept for a medium; it is made for one.
 const maxClients = 16
-
-// bootWatch tells one boot of the installer from the next. A machine that boots
-// reads firmware and boot loader, then kernel and initrd, then answer file and
-// payload. When the first two are read again after one of the last four,
-// something booted from the medium again; when kernel or initrd follow, it was
-// the installer and not a boot loader that went on to the disk.
-//
-// A read that begins where the one before ended does not count: a check of the
-// whole medium goes past everything.
-type bootWatch struct {
-	seen              uint // phases read in this boot, as bits
-	again             bool // boot loader read again, nothing else yet
-	reloads, restarts int
-}
-
-const (
-	earlyPhases  = 1<<firmware | 1<<loader
-	kernelPhases = 1<<kernel | 1<<initrd
-	latePhases   = 1<<initrd | 1<<answer | 1<<payload
-)
-
-// note takes the phases of one read and returns what it means: "", EventReload
-// or EventRestart. Without a kernel among the regions one is as good as the
-// other.
-func (b *bootWatch) note(touched uint, sequential, hasKernel bool) (kind EventKind) {
-	switch {
-	case sequential:
-	case b.again && touched&kernelPhases != 0:
-		b.again = false
-		b.restarts++
-		kind = EventRestart
-	case touched&earlyPhases != 0 && b.seen&latePhases != 0:
-		b.reloads++
-		b.seen = 0
-		kind = EventReload
-		if b.again = hasKernel; !hasKernel {
-			b.restarts++
-			kind = EventRestart
-		}
-	case b.again && touched&(1<<answer|1<<payload) != 0:
-		b.again = false // the running installer goes on: it only looked
-	}
-	b.seen |= touched &^ (1 << structure)
-	return kind
-}
 
 // read books the bytes [off, off+n) as sent to client. It says whether events
 // were queued.
@@ -114,13 +68,13 @@ func (a *account) read(client netip.Addr, off, n int64, now time.Time) bool {
 	if a.distinct > known {
 		a.lastNew = t
 	}
-	before := a.boot.seen
-	kind := a.boot.note(touched, off == a.end, a.hasKernel)
-	a.end = off + n
-	if kind != "" {
-		before = 0
+	kinds := a.boot.read(off, n)
+	if kinds != nil {
+		a.entered = 0
 	}
-	return a.emitRead(kind, touched&^before&^(1<<structure), now, client)
+	fresh := touched &^ a.entered &^ (1 << structure)
+	a.entered |= fresh
+	return a.emitRead(kinds, fresh, now, client)
 }
 
 // touch books [off, off+n) in the files it belongs to and returns their phases.
@@ -151,15 +105,15 @@ func (a *account) touch(off, n, t int64) (touched uint) {
 	return touched
 }
 
-// emitRead queues what a read gave rise to: kind, an event for every phase in
+// emitRead queues what a read gave rise to: kinds, an event for every phase in
 // entered, or one of progress if the last event of a read is a second old.
-func (a *account) emitRead(kind EventKind, entered uint, now time.Time, client netip.Addr) bool {
+func (a *account) emitRead(kinds []EventKind, entered uint, now time.Time, client netip.Addr) bool {
 	t := now.UnixNano()
-	if a.events == nil || kind == "" && entered == 0 && t-a.progress < int64(progressEvery) {
+	if a.events == nil || kinds == nil && entered == 0 && t-a.progress < int64(progressEvery) {
 		return false
 	}
 	a.progress = t
-	if kind != "" {
+	for _, kind := range kinds {
 		a.emit(Event{Kind: kind, At: now, Client: client})
 	}
 	for i := range phaseCount {
@@ -167,7 +121,7 @@ func (a *account) emitRead(kind EventKind, entered uint, now time.Time, client n
 			a.emit(Event{Kind: EventPhase, At: now, Client: client, Phase: phases[i]})
 		}
 	}
-	if kind == "" && entered == 0 {
+	if kinds == nil && entered == 0 {
 		a.emit(Event{Kind: EventProgress, At: now, Client: client})
 	}
 	return true
@@ -247,10 +201,6 @@ func (a *account) init(m Medium, size int64) (err error) {
 	if a.slots, a.files, err = layout(m.Regions, m.Rest, size); err != nil {
 		return err
 	}
-	for i := range a.files {
-		if f := &a.files[i]; (1<<f.phase)&kernelPhases != 0 && f.total > 0 {
-			a.hasKernel = true
-		}
-	}
+	a.boot.init(a.slots, a.files, size)
 	return nil
 }

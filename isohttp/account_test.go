@@ -192,7 +192,15 @@ func newAccount(t *testing.T, regions []Region) *account {
 }
 
 func TestBoots(t *testing.T) {
-	boot := []int64{0, 64, 128, 192, 256, 320, 400}
+	// The medium is the installer's, 64 times as large.
+	large := func(regions []Region) (r []Region) {
+		for _, g := range regions {
+			r = append(r, Region{g.Phase, g.Path, g.Off << 6, g.Len << 6})
+		}
+		return r
+	}
+	boot := []int64{0, 70, 140, 210, 280, 320, 400}
+	long := [][2]int64{{500, 100}, {640, 100}}
 	tests := []struct {
 		name              string
 		regions           []Region
@@ -202,20 +210,26 @@ func TestBoots(t *testing.T) {
 		{"one boot", installer, at(boot), 0, 0},
 		{"two boots", installer, at(boot, boot), 1, 1},
 		{"three boots", installer, at(boot, boot, boot), 2, 2},
-		{"loader again before the kernel runs", installer, at([]int64{64, 128, 192, 64, 128, 192, 256}), 0, 0},
-		{"loader only, then the disk", installer, at(boot, []int64{64, 128}), 1, 0},
-		{"loader only, twice", installer, at(boot, []int64{64, 128}, boot), 1, 1},
-		{"a look at the EFI partition", installer, at(boot, []int64{64, 400, 500, 600}), 1, 0},
-		{"a look, and the kernel much later", installer, at(boot, []int64{64, 400, 192}), 1, 0},
+		{"loader again before the kernel runs", installer, at([]int64{64, 140, 210, 64, 140, 210, 280}), 0, 0},
+		{"loader only, then the disk", installer, at(boot, []int64{64, 140}), 1, 0},
+		{"loader only, twice", installer, at(boot, []int64{64, 140}, boot), 1, 1},
+		{"fonts and modules before the kernel", installer, at(boot, []int64{64, 400, 420, 210, 280}), 1, 1},
+		{"a look at the EFI partition", installer, append(at(boot, []int64{64}), long...), 1, 0},
+		{"a look, and the kernel much later", installer, append(append(at(boot, []int64{64}), long...), at([]int64{210})...), 1, 0},
+		{"a look at the kernel's end", installer, append(at(boot, []int64{253, 500}), long...), 0, 0},
+		{"no menu is seen, but the kernel", installer, append(at(boot, []int64{500}), [2]int64{192, 64}, [2]int64{256, 64}), 1, 1},
 		{"check of the medium", installer, append(at(boot), sweep()...), 0, 0},
 		{"medium without kernel", installer[:3], at(boot, boot), 1, 1},
 		{"descriptors again", installer, at(boot, []int64{0, 32, 0}), 0, 0},
 	}
 	for _, q := range tests {
 		t.Run(q.name, func(t *testing.T) {
-			a := newAccount(t, q.regions)
+			a := &account{}
+			if err := a.init(Medium{Regions: large(q.regions)}, 1<<26); err != nil {
+				t.Fatal(err)
+			}
 			for i, r := range q.reads {
-				a.read(loopback, r[0]<<10, r[1]<<10, time.Unix(int64(i+1), 0))
+				a.read(loopback, r[0]<<16, r[1]<<16, time.Unix(int64(i+1), 0))
 			}
 			if p := a.snapshot(time.Now()); p.Reloads != q.reloads || p.Restarts != q.restarts {
 				t.Errorf("%d reloads and %d restarts, want %d and %d", p.Reloads, p.Restarts, q.reloads, q.restarts)

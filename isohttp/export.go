@@ -59,10 +59,11 @@ func fill(ctx context.Context, dst *os.File, v View, base *baseFile) (err error)
 		return err
 	}
 	for _, p := range v.Pieces() {
-		if !p.Base {
-			_, err = dst.WriteAt(p.Data, p.Off)
-		} else {
+		switch {
+		case p.Base:
 			err = copyBase(ctx, dst, p.Off, base.f, p.BaseOff, p.Len)
+		case p.Data != nil: // zeros stay a hole
+			_, err = dst.WriteAt(p.Data, p.Off)
 		}
 		if err != nil {
 			return err

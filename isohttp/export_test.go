@@ -28,7 +28,8 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// TestExportKeepsHoles exports 8 GiB of which a few KiB are data.
+// TestExportKeepsHoles exports 8 GiB of which a few KiB are data, and as much of
+// zeros.
 func TestExportKeepsHoles(t *testing.T) {
 	const size = 8 << 30
 	dir := t.TempDir()
@@ -46,7 +47,7 @@ func TestExportKeepsHoles(t *testing.T) {
 	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	v := sparse{size: size + 10, pieces: []Piece{{Len: size, Base: true}, {Off: size, Len: 10, Data: []byte("0123456789")}}}
+	v := sparse{size: 2*size + 10, pieces: []Piece{{Len: size, Base: true}, {Off: size, Len: 10, Data: []byte("0123456789")}, {Off: size + 10, Len: size}}}
 	path := filepath.Join(dir, "out.iso")
 	if err := Export(t.Context(), path, v, Base{Path: src, Size: size}); err != nil {
 		t.Fatal(err)

@@ -93,7 +93,7 @@ func checkPieces(pieces []Piece, size, baseSize int64) error {
 			return fmt.Errorf("piece %d of the view: [%d, +%d) does not follow %d within %d bytes", i, p.Off, p.Len, at, size)
 		case p.Base && (p.BaseOff < 0 || p.Len > baseSize || p.BaseOff > baseSize-p.Len):
 			return fmt.Errorf("piece %d of the view: [%d, +%d) lies outside the base image of %d bytes", i, p.BaseOff, p.Len, baseSize)
-		case !p.Base && int64(len(p.Data)) != p.Len:
+		case !p.Base && p.Data != nil && int64(len(p.Data)) != p.Len:
 			return fmt.Errorf("piece %d of the view: %d bytes of data for a length of %d", i, len(p.Data), p.Len)
 		}
 		at += p.Len
@@ -143,8 +143,15 @@ func (k *cursor) peek(limit int64) segment {
 	if p.Base {
 		return segment{at: p.BaseOff + skip, n: n}
 	}
+	if p.Data == nil {
+		n = min(n, int64(len(zeros)))
+		return segment{data: zeros[:n], n: n}
+	}
 	return segment{data: p.Data[skip : skip+n], n: n}
 }
+
+// zeros is what pieces of zeros are sent from.
+var zeros [64 << 10]byte
 
 // move goes n bytes on, not beyond the current piece.
 func (k *cursor) move(n int64) {

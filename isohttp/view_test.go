@@ -35,7 +35,7 @@ func (v *patched) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // patch makes a view of base: n random patches of at most 64 KiB, some of them
-// adjacent, one large, and a tail that repeats a range of the base.
+// adjacent, one large, zeros, and a tail that repeats a range of the base.
 func patch(r *rand.Rand, base []byte, n int) *patched {
 	v := &patched{}
 	add := func(p Piece, b []byte) {
@@ -62,6 +62,7 @@ func patch(r *rand.Rand, base []byte, n int) *patched {
 	add(Piece{Base: true, BaseOff: int64(at)}, base[at:])
 	b := fill(100_000)
 	add(Piece{Data: b}, b)
+	add(Piece{}, make([]byte, 300_000)) // zeros
 	add(Piece{Base: true, BaseOff: 10}, base[10:min(len(base), 200_010)])
 	return v
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -146,11 +147,11 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 		return nil, fmt.Errorf("its marker is to be an EFI label (bmc.marker), and the answer template %s writes none: put {{ efiLabel }} where the installer has set up the boot loader",
 			r.Fleet.Roles[o.Host.Role].Answer.Template)
 	}
-	view, err := patch(b.image, rendered.Changes)
+	view, err := patch(b.image, rendered, rendered.Changes)
 	if err != nil {
 		return nil, fmt.Errorf("patching image %s: %w", image.Name, err)
 	}
-	local, err := patch(b.image, rendered.Local)
+	local, err := patch(b.image, rendered, rendered.Local)
 	if err != nil {
 		return nil, fmt.Errorf("patching image %s to boot the disk: %w", image.Name, err)
 	}
@@ -205,8 +206,9 @@ func (r *Reconciler) preview(ctx context.Context, o *Observation, m Machine) (di
 	return marker.ConfigDigest(append([]string{string(text), strconv.Itoa(len(req.KernelArgs))}, req.KernelArgs...)...), nil
 }
 
-// patch lays changes over an image.
-func patch(image *iso9660.Image, changes []answer.Change) (*iso9660.View, error) {
+// patch lays changes over an image. What the boot loader does not read lies
+// apart from what it does: who reads ahead must not seem to be further than it is.
+func patch(image *iso9660.Image, rendered *answer.Rendered, changes []answer.Change) (*iso9660.View, error) {
 	edit := image.Edit()
 	for _, c := range changes {
 		switch {
@@ -216,6 +218,9 @@ func patch(image *iso9660.Image, changes []answer.Change) (*iso9660.View, error)
 			edit.Append(c.Path, c.Data)
 		default:
 			edit.Write(c.Path, c.Data)
+		}
+		if c.In == answer.Tree && len(c.Data) > 0 && !slices.Contains(rendered.Files[answer.PhaseLoader], c.Path) {
+			edit.Apart(c.Path)
 		}
 	}
 	return edit.View()

@@ -124,6 +124,9 @@ func (b *bench) publish(host string) error {
 			edit.Write(c.Path, c.Data)
 		}
 	}
+	for _, path := range rendered.Files[answer.PhaseAnswer] {
+		edit.Apart(path)
+	}
 	view, err := edit.View()
 	if err != nil {
 		return err

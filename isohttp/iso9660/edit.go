@@ -14,6 +14,7 @@ import (
 type Edit struct {
 	img   *Image
 	ops   []op
+	apart []string
 	blank bool
 }
 
@@ -65,6 +66,16 @@ func (e *Edit) Hide(name string) { e.add(opHide, name, nil) }
 //
 // The menus exist twice on most images, and which one is read depends on the firmware: write both.
 func (e *Edit) WriteEFI(name string, data []byte) { e.add(opEFI, name, bytes.Clone(data)) }
+
+// Apart keeps the content of a file that the edit writes, or appends to, [Gap] bytes away from all other content. Firmware,
+// boot loaders and management controllers read ahead, by blocks of 64 to 512 KiB; a file that lies apart is read only when
+// somebody reads it. The bytes between are zeros, which cost no memory; they are in the view's structure. It is an error to
+// name a file whose content the edit does not change.
+func (e *Edit) Apart(name string) { e.apart = append(e.apart, name) }
+
+// Gap is how far from other content a file lies that is kept apart, in bytes. It is more than what is read ahead, also from
+// where firmware looks for a UDF volume: 256 and 257 blocks before the end of the medium.
+const Gap = 2 << 20
 
 // BlankSecondDescriptors makes the descriptor set at block 32 unrecognizable, so that who takes the image for a disk finds
 // one file system with its label, the patched one. Without a second set it does nothing. Without this, the second set's

@@ -69,8 +69,11 @@ func materialize(t testing.TB, v *View, base []byte) []byte {
 	at := int64(0)
 	for i, p := range v.Pieces() {
 		want := p.Data
-		if p.Base {
+		switch {
+		case p.Base:
 			want = base[p.BaseOff : p.BaseOff+p.Len]
+		case p.Data == nil:
+			want = make([]byte, p.Len)
 		}
 		if p.Off != at || p.Len <= 0 || int64(len(want)) != p.Len || !bytes.Equal(got[at:at+p.Len], want) {
 			t.Fatalf("piece %d of %d at %d, of %d bytes at %d, is not what ReadAt gives", i, len(v.Pieces()), at, p.Len, p.Off)

@@ -94,6 +94,8 @@ func stdPatch(m *Image) *Edit {
 	if _, _, err := m.EFI(); err == nil {
 		e.WriteEFI("/EFI/BOOT/grub.cfg", []byte("stub\n"))
 	}
+	e.Apart("/added03.cfg")
+	e.Apart("/images/initrd.img")
 	return e
 }
 
@@ -101,7 +103,7 @@ func stdPatch(m *Image) *Edit {
 func mapped(v *View, base int64) error {
 	at := int64(0)
 	for i, p := range v.Pieces() {
-		if p.Off != at || p.Len <= 0 || p.Base && (p.BaseOff < 0 || p.BaseOff+p.Len > base) || !p.Base && int64(len(p.Data)) != p.Len {
+		if p.Off != at || p.Len <= 0 || p.Base && (p.BaseOff < 0 || p.BaseOff+p.Len > base) || !p.Base && p.Data != nil && int64(len(p.Data)) != p.Len {
 			return fmt.Errorf("piece %d at %d: %d bytes at %d, of the base %t at %d", i, at, p.Len, p.Off, p.Base, p.BaseOff)
 		}
 		at += p.Len

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 )
 
@@ -47,7 +48,9 @@ func (e *Edit) View() (*View, error) {
 	}
 	p := &patch{img: e.img, edit: e, targets: targets, start: blocks(e.img.size) * blockSize}
 	p.end = p.start
-	p.placeBodies()
+	if err := p.placeBodies(); err != nil {
+		return nil, err
+	}
 	for _, t := range e.img.trees {
 		if t.Second() && e.blank {
 			continue
@@ -67,30 +70,54 @@ func (e *Edit) View() (*View, error) {
 	return p.view()
 }
 
-// placeBodies gives the new contents their places at the beginning of the tail.
-func (p *patch) placeBodies() {
+// placeBodies gives the new contents their places at the beginning of the tail. Those that lie apart come last, with a gap
+// on each side; as other content then must keep from the base's, there is one before it, too.
+func (p *patch) placeBodies() error {
+	var apart []*target
+	for _, name := range p.edit.apart {
+		i := slices.IndexFunc(p.targets, func(t *target) bool { return t.path == clean(name) && t.body != nil })
+		if i < 0 {
+			return fmt.Errorf("keeping %s apart: %w: its content does not change", name, fs.ErrInvalid)
+		}
+		if t := p.targets[i]; !slices.Contains(apart, t) {
+			apart = append(apart, t)
+		}
+	}
+	if apart != nil {
+		p.allocMetadata(Gap)
+	}
 	for _, t := range p.targets {
-		b := t.body
-		if b == nil {
-			continue
+		if t.body != nil && !slices.Contains(apart, t) {
+			p.place(t.body)
 		}
-		if b.len == 0 {
-			b.off = p.zeroBlock()
-			continue
-		}
-		b.off = p.alloc(b.len)
-		at := b.off
-		for _, x := range b.parts {
-			p.append(at, x)
-			at += x.len()
-		}
+	}
+	for _, t := range apart {
+		p.allocMetadata(Gap)
+		p.place(t.body)
+	}
+	if apart != nil {
+		p.allocMetadata(Gap)
+	}
+	return nil
+}
+
+func (p *patch) place(b *body) {
+	if b.len == 0 {
+		b.off = p.zeroBlock()
+		return
+	}
+	b.off = p.alloc(b.len)
+	at := b.off
+	for _, x := range b.parts {
+		p.append(at, x)
+		at += x.len()
 	}
 }
 
 // zeroBlock is a block of the tail for files without content, whose records must name one all the same.
 func (p *patch) zeroBlock() int64 {
 	if p.zero == 0 {
-		p.zero = p.alloc(blockSize)
+		p.zero = p.allocMetadata(blockSize)
 	}
 	return p.zero
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Structure returns the ranges of the view that are no file's: the system area, descriptors, boot catalog, path tables and
-// directories, in order. Directories are those of the path tables; what cannot be read is left out. The base's part is
+// Structure returns the ranges of the view that are no file's: the system area, descriptors, boot catalog, path tables,
+// directories, and the gaps beside files that are kept apart, in order. Directories are those of the path tables; what cannot be read is left out. The base's part is
 // found once per Image.
 func (v *View) Structure() []Extent {
 	v.img.structureOnce.Do(func() { v.img.structure = v.img.findStructure() })

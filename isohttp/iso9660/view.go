@@ -22,18 +22,15 @@ type View struct {
 	metadata []Extent // of the tail
 }
 
-// A Piece is a range of a View: bytes of the base image, or of memory.
+// A Piece is a range of a View: bytes of the base image, or of memory, or zeros.
 type Piece struct {
 	Off, Len int64
 	Base     bool
 	BaseOff  int64  // where in the base, when Base is set
-	Data     []byte // else the bytes; not to be changed
+	Data     []byte // else the bytes, nil for zeros; not to be changed
 }
 
 var _ io.ReaderAt = (*View)(nil)
-
-// zeros fills what is between the parts of the tail.
-var zeros [blockSize]byte
 
 // view assembles the pieces.
 func (p *patch) view() (*View, error) {
@@ -66,8 +63,9 @@ func (p *patch) view() (*View, error) {
 	base(p.img.size)
 	slices.SortStableFunc(p.tail, func(a, b tailPart) int { return cmp.Compare(a.off, b.off) })
 	for _, x := range append(p.tail, tailPart{off: p.end}) {
-		for at < x.off {
-			memory(zeros[:min(blockSize, x.off-at)])
+		if at < x.off {
+			v.pieces = append(v.pieces, Piece{Off: at, Len: x.off - at})
+			at = x.off
 		}
 		if x.data != nil {
 			memory(x.data)
@@ -140,7 +138,13 @@ func (v *View) ReadAt(p []byte, off int64) (int, error) {
 		x := &v.pieces[i]
 		skip := off + int64(n) - x.Off
 		want := int(min(x.Len-skip, int64(len(p)-n)))
-		if !x.Base {
+		switch {
+		case x.Base:
+		case x.Data == nil:
+			clear(p[n : n+want])
+			n += want
+			continue
+		default:
 			n += copy(p[n:n+want], x.Data[skip:])
 			continue
 		}
