@@ -103,7 +103,7 @@ func (c *Context) UnmarshalJSON(data []byte) error {
 type Interface struct {
 	ID       int
 	Name     string
-	Type     string // the value: "10gbase-x-sfp+", "lag", "virtual" …
+	Type     string // the value: "10gbase-x-sfpp", "lag", "virtual" …
 	MAC      string // the primary MAC, or the only one; lower case with colons
 	MACs     []string
 	Enabled  bool

@@ -127,14 +127,16 @@ type wireInterface struct {
 	MACs []wireMAC `json:"mac_addresses"`
 }
 
-const addressFields = "id,address,vrf,status,tags,assigned_object_type,assigned_object_id"
+const addressFields = "id,address,vrf,status,dns_name,description,tags,assigned_object_type,assigned_object_id"
 
 type wireAddress struct {
-	ID      int     `json:"id"`
-	Address string  `json:"address"`
-	VRF     slugRef `json:"vrf"`
-	Status  choice  `json:"status"`
-	Tags    []struct {
+	ID          int     `json:"id"`
+	Address     string  `json:"address"`
+	VRF         slugRef `json:"vrf"`
+	Status      choice  `json:"status"`
+	DNSName     string  `json:"dns_name"`
+	Description string  `json:"description"`
+	Tags        []struct {
 		Slug string `json:"slug"`
 	} `json:"tags"`
 	AssignedType string `json:"assigned_object_type"`

@@ -2,6 +2,7 @@ package netboxtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -31,8 +32,11 @@ func (st *state) availableIPs(r *http.Request, prefix *object, body []byte) *ans
 		body = slices.Concat([]byte("["), body, []byte("]"))
 	}
 	var in []struct {
-		Description string
-		DNSName     string `json:"dns_name"`
+		Description  string
+		Status       string
+		DNSName      string `json:"dns_name"`
+		AssignedType string `json:"assigned_object_type"`
+		AssignedID   int    `json:"assigned_object_id"`
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return detail(http.StatusBadRequest, "JSON parse error - "+err.Error())
@@ -41,8 +45,18 @@ func (st *state) availableIPs(r *http.Request, prefix *object, body []byte) *ans
 		return detail(http.StatusConflict, "An insufficient number of IP addresses are available within the prefix "+p.String())
 	}
 	out := make([]raw, len(in))
+	ports := make([]*object, len(in))
 	for i, v := range in {
-		id, _ := st.newAddress(Address{Address: free[i].String(), DNSName: v.DNSName, Description: v.Description}, nil, nil)
+		if v.AssignedType == "" {
+			continue
+		}
+		if ports[i] = st.tables["dcim/interfaces"].byID[v.AssignedID]; ports[i] == nil || v.AssignedType != "dcim.interface" {
+			return newJSON(http.StatusBadRequest, []any{map[string]any{"non_field_errors": []string{fmt.Sprintf("Invalid assigned_object: interface ID %d", v.AssignedID)}}})
+		}
+	}
+	for i, v := range in {
+		id, _ := st.newAddress(Address{Address: free[i].String(), Status: v.Status, DNSName: v.DNSName, Description: v.Description,
+			VRF: prefix.text("vrf", "name")}, ports[i], st.nestedPort(ports[i]))
 		out[i] = st.tables["ipam/ip-addresses"].byID[id].bytes()
 	}
 	st.changed()
@@ -50,6 +64,14 @@ func (st *state) availableIPs(r *http.Request, prefix *object, body []byte) *ans
 		return newJSON(http.StatusCreated, out[0])
 	}
 	return newJSON(http.StatusCreated, out)
+}
+
+// nestedPort is an interface as what is assigned to it shows it.
+func (st *state) nestedPort(o *object) *object {
+	if o == nil {
+		return nil
+	}
+	return st.fill(nestedPortKeys, "dcim/interfaces", o.id, o.text("name", ""), map[string]any{"device": o.get("device"), "name": o.get("name")})
 }
 
 // free returns the first free addresses of a prefix, at most 1,000.

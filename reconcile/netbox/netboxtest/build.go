@@ -42,7 +42,7 @@ func (st *state) seed(s *Server) {
 	}
 }
 
-func (st *state) addCustomField(f CustomField) {
+func (st *state) addCustomField(f CustomField) *object {
 	kind := cmp.Or(f.Type, "text")
 	types := f.ObjectTypes
 	if types == nil {
@@ -50,10 +50,12 @@ func (st *state) addCustomField(f CustomField) {
 	}
 	data := map[string]string{"integer": "integer", "decimal": "number", "boolean": "boolean", "json": "object", "multiselect": "array"}[kind]
 	id := st.tables["extras/custom-fields"].last + 1
-	st.tables["extras/custom-fields"].insert(st.fill(customFieldKeys, "extras/custom-fields", id, f.Name, map[string]any{
+	o := st.fill(customFieldKeys, "extras/custom-fields", id, f.Name, map[string]any{
 		"name": f.Name, "type": choice(kind), "object_types": types, "data_type": cmp.Or(data, "string"),
 		"filter_logic": choice("loose"), "ui_visible": choice("always"), "ui_editable": choice("yes"),
-	}))
+	})
+	st.tables["extras/custom-fields"].insert(o)
+	return o
 }
 
 func (st *state) addPrefix(p Prefix) {

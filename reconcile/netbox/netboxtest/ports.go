@@ -56,7 +56,7 @@ func (st *state) addInterfaces(d Device, display string, device *object, ports [
 // portValues are the values of an interface that concern no other object.
 func (st *state) portValues(p Interface) map[string]any {
 	v := map[string]any{
-		"name": p.Name, "type": choice(cmp.Or(p.Type, "10gbase-x-sfp+")), "enabled": !p.Disabled,
+		"name": p.Name, "type": choice(cmp.Or(p.Type, "10gbase-x-sfpp")), "enabled": !p.Disabled,
 		"mgmt_only": p.MgmtOnly, "count_ipaddresses": len(p.Addresses),
 	}
 	if p.MTU != 0 {

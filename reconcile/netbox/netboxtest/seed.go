@@ -44,7 +44,7 @@ type Device struct {
 // An Interface seeds one interface of a device.
 type Interface struct {
 	Name     string
-	Type     string // value; "" means "10gbase-x-sfp+"
+	Type     string // value; "" means "10gbase-x-sfpp"
 	Disabled bool
 	MgmtOnly bool
 	MTU      int

@@ -135,7 +135,7 @@ func (st *state) patched(o *object, in map[string]raw) (*object, map[string]any)
 			}
 			c.set(key, nested)
 		case "primary_ip4", "primary_ip6", "oob_ip":
-			nested, problem := st.relatedIP(v)
+			nested, problem := st.relatedIP(o, v)
 			if problem != "" {
 				problems[key] = []string{problem}
 			}
@@ -202,10 +202,14 @@ func (st *state) related(key string, v raw) (nested any, problem string) {
 		"name": o.get("name"), "slug": o.get("slug"), "description": o.get("description")}).bytes(), ""
 }
 
-func (st *state) relatedIP(v raw) (nested any, problem string) {
+// relatedIP finds an address, which must be on an interface of the device.
+func (st *state) relatedIP(device *object, v raw) (nested any, problem string) {
 	o, problem := st.lookUp("ipam/ip-addresses", v)
 	if o == nil {
 		return nil, problem
+	}
+	if deviceOf(o) != strconv.Itoa(device.id) {
+		return nil, fmt.Sprintf("The specified IP address (%s) is not assigned to this device.", o.text("address", ""))
 	}
 	return st.fill(nestedIPKeys, "ipam/ip-addresses", o.id, o.text("display", ""), map[string]any{
 		"family": o.get("family"), "address": o.get("address"), "dns_name": o.get("dns_name"),
@@ -308,12 +312,18 @@ func unfit(kind string, v any) string {
 	return ""
 }
 
-// create answers a POST. Of what this server can create only journal entries
-// are made by the programs that it tests.
+// create answers a POST of what the programs that it tests create.
 func (st *state) create(r *http.Request, endpoint string, body []byte) *answer {
-	if endpoint != "extras/journal-entries" {
-		return notAllowed(r)
+	switch endpoint {
+	case "extras/journal-entries":
+		return st.createJournal(r, endpoint, body)
+	case "extras/tags", "extras/custom-fields":
+		return st.createDefinition(r, endpoint, body)
 	}
+	return notAllowed(r)
+}
+
+func (st *state) createJournal(r *http.Request, endpoint string, body []byte) *answer {
 	in, refused := st.inputs(r, endpoint, body)
 	if refused != nil {
 		return refused
