@@ -143,6 +143,13 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 	if err != nil {
 		return nil, err
 	}
+	if r.OnRendered != nil {
+		files, err := r.renderedFiles(ctx, o, b)
+		if err != nil {
+			return nil, err
+		}
+		r.OnRendered(o.Host.Name, files)
+	}
 	if o.Host.BMC.Marker == string(redfish.EFILabel) && o.Mark != "" && !bytes.Contains(rendered.Answer.Data, []byte(o.Mark)) {
 		return nil, fmt.Errorf("its marker is to be an EFI label (bmc.marker), and the answer template %s writes none: put {{ efiLabel }} where the installer has set up the boot loader",
 			r.Fleet.Roles[o.Host.Role].Answer.Template)
@@ -230,8 +237,8 @@ func patch(image *iso9660.Image, rendered *answer.Rendered, changes []answer.Cha
 // an install. What is neither a named file nor structure is payload.
 func regionsOf(view *iso9660.View, rendered *answer.Rendered) ([]isohttp.Region, error) {
 	var regions []isohttp.Region
-	for phase, paths := range rendered.Files {
-		for _, path := range paths {
+	for _, phase := range sortedKeys(rendered.Files) {
+		for _, path := range rendered.Files[phase] {
 			extents, err := view.Lookup(path)
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("%s, which the installer reads, is not on the image", path)

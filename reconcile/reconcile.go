@@ -103,6 +103,9 @@ type Reconciler struct {
 
 	// OnEvent is called in order and never concurrently; nil means none.
 	OnEvent func(Event)
+	// OnRendered, if not nil, is told what the media of a host that is prepared
+	// differ in, with secrets replaced by their names; possibly concurrently.
+	OnRendered func(host string, files []RenderedFile)
 	// Drain, once closed, lets Apply start no further host.
 	Drain    <-chan struct{}
 	emitting sync.Mutex
@@ -171,4 +174,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -33,6 +33,11 @@ func (r *Reconciler) Render(ctx context.Context, host string) ([]RenderedFile, e
 	if err != nil {
 		return nil, err
 	}
+	return r.renderedFiles(ctx, o, b)
+}
+
+// renderedFiles renders without secrets.
+func (r *Reconciler) renderedFiles(ctx context.Context, o *Observation, b *base) ([]RenderedFile, error) {
 	rendered, err := r.render(ctx, o, b, nil)
 	if err != nil {
 		return nil, err

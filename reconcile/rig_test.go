@@ -57,15 +57,16 @@ var baseISO = sync.OnceValues(func() ([]byte, error) { return isotest.RHEL(isote
 // A rig is a pretend data centre in this process, without sockets, so that a
 // test may run it in a synctest bubble.
 type rig struct {
-	t      *testing.T
-	fleet  *schema.Fleet
-	netbox *netboxtest.Server
-	rack   *bmctest.Rack
-	media  *isohttp.Server
-	bmcs   map[string]*bmctest.BMC // by host
-	events []reconcile.Event
-	cache  string // of images
-	r      *reconcile.Reconciler
+	t         *testing.T
+	fleet     *schema.Fleet
+	netbox    *netboxtest.Server
+	rack      *bmctest.Rack
+	media     *isohttp.Server
+	bmcs      map[string]*bmctest.BMC // by host
+	events    []reconcile.Event
+	onRequest func(host string, q redfish.Request) // nil for none
+	cache     string                               // of images
+	r         *reconcile.Reconciler
 }
 
 // newRig builds a data centre of the vendors' machines, one host each, that
@@ -146,6 +147,11 @@ func (g *rig) reconciler(run string) *reconcile.Reconciler {
 		Dial: func(_ context.Context, t reconcile.Target) (reconcile.Machine, error) {
 			return &redfish.Client{
 				Address: t.Address, Login: credential.Login{Username: "operator", Password: bmcPassword}, Transport: g.rack.Transport(),
+				OnRequest: func(q redfish.Request) {
+					if g.onRequest != nil {
+						g.onRequest(t.Host.Name, q)
+					}
+				},
 				Marker: redfish.MarkerPlace(t.Host.BMC.Marker), Kept: t.AssetTag,
 			}, nil
 		},

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/metalcue/metalcue/reconcile/record"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -38,6 +39,7 @@ type cli struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	options        options
+	kept           *record.Run   // the record of the run; nil for none
 	drain          chan struct{} // closed by the first interrupt
 	drains         atomic.Bool   // the running command finishes what runs on the first interrupt
 }

@@ -30,6 +30,7 @@ type options struct {
 	mediaAddress        string
 	imageCache          string
 	planOut, planFile   string
+	record              string
 }
 
 func (o *options) addCommon(f *pflag.FlagSet) {
@@ -55,6 +56,7 @@ func (o *options) addRun(f *pflag.FlagSet) {
 	o.addListen(f)
 	f.BoolVar(&o.mediaAnyClient, "media-any-client", false, "serve a host's media to every address, not to its BMC's only: for BMCs behind address translation")
 	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run, also write the plan to this file")
+	f.StringVar(&o.record, "record", env("RECONCILE_RECORD", ""), "keep a record of the run in a folder of its own below this directory (env RECONCILE_RECORD)")
 	f.StringVar(&o.planFile, "plan", "", "apply exactly the plan in this file, or refuse")
 }
 

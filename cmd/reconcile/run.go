@@ -9,9 +9,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/metalcue/metalcue/isohttp"
 	"github.com/metalcue/metalcue/reconcile"
+	"github.com/metalcue/metalcue/reconcile/record"
 	"github.com/metalcue/metalcue/reconcile/report"
 	"github.com/metalcue/metalcue/reconcile/source"
 	"github.com/spf13/cobra"
@@ -65,7 +67,15 @@ func (c *cli) reconcile(ctx context.Context) error {
 	}
 	out := c.newOutput()
 	defer out.close()
-	r.OnEvent = out.event
+	endRecord, err := c.beginRecord(r)
+	if err != nil {
+		return err
+	}
+	defer endRecord()
+	r.OnEvent = func(e reconcile.Event) {
+		out.event(e)
+		c.kept.Event(e)
+	}
 	saved, err := c.savedPlan()
 	if err != nil {
 		return err
@@ -82,6 +92,7 @@ func (c *cli) reconcile(ctx context.Context) error {
 	if err := out.plan(plan); err != nil {
 		return err
 	}
+	c.kept.Plan(plan)
 	if c.options.dryRun {
 		return c.dryRunEnd(plan)
 	}
@@ -95,6 +106,23 @@ func (c *cli) reconcile(ctx context.Context) error {
 	}
 	defer stop()
 	return c.apply(ctx, r, plan, world, out)
+}
+
+// beginRecord begins the run's record where one is asked for. What it returns
+// ends it; a record that could not be written does not fail a run.
+func (c *cli) beginRecord(r *reconcile.Reconciler) (end func(), err error) {
+	if c.options.record == "" {
+		return func() {}, nil
+	}
+	if c.kept, err = record.Create(c.options.record, time.Now(), r.Run); err != nil {
+		return nil, err
+	}
+	r.OnRendered = c.kept.Rendered
+	return func() {
+		if err := c.kept.Close(); err != nil {
+			c.logger().Warn(err.Error())
+		}
+	}, nil
 }
 
 // refuseDirty keeps what is in no commit from being applied by accident.
@@ -192,6 +220,7 @@ func checkSaved(path string, saved, now *reconcile.Plan) error {
 func (c *cli) apply(ctx context.Context, r *reconcile.Reconciler, plan *reconcile.Plan, world *reconcile.World, out *output) error {
 	rep, err := r.Apply(ctx, plan, world)
 	out.close()
+	c.kept.Report(rep)
 	if e := out.report(rep); e != nil {
 		return errors.Join(err, e)
 	}

@@ -56,6 +56,8 @@ type Client struct {
 	// Transport replaces the network, below all checks of this package. Tests
 	// call a simulated BMC in process; TLS does not apply to it.
 	Transport http.RoundTripper
+	// OnRequest, if not nil, is told of every request after it, one at a time.
+	OnRequest func(Request)
 	// Logger gets every request at debug level: method, path, status, time.
 	// Nil means silence.
 	Logger *slog.Logger
@@ -71,6 +73,16 @@ type Client struct {
 	session   session
 	former    *string // the asset tag that a claim of this client has displaced
 	resetInfo string  // URI of the Reset action's ActionInfo
+}
+
+// A Request is one that was sent, without headers and bodies.
+type Request struct {
+	At     time.Time // when it was sent
+	Method string
+	Path   string
+	Status int // of the answer; 0 if none came
+	Took   time.Duration
+	Error  string // why none came
 }
 
 // Timing is how long things may take and how often they are looked at. The

@@ -174,14 +174,25 @@ func (c *Client) exchange(ctx context.Context, method string, u *url.URL, body [
 	begin := time.Now()
 	c.sent.Add(1)
 	r, err := c.roundTrip(req)
-	log := c.Logger.With("method", method, "path", u.Path, "took", time.Since(begin))
+	sent := Request{At: begin, Method: method, Path: u.Path, Took: time.Since(begin)}
+	log := c.Logger.With("method", method, "path", u.Path, "took", sent.Took)
 	if err != nil {
 		err = c.transportError(ctx, method, u.Path, err)
-		log.DebugContext(ctx, "redfish", "error", err.Error())
+		sent.Error = err.Error()
+		c.tell(sent)
+		log.DebugContext(ctx, "redfish", "error", sent.Error)
 		return nil, err
 	}
+	sent.Status = r.status
+	c.tell(sent)
 	log.DebugContext(ctx, "redfish", "status", r.status)
 	return r, nil
+}
+
+func (c *Client) tell(r Request) {
+	if c.OnRequest != nil {
+		c.OnRequest(r)
+	}
 }
 
 func (c *Client) roundTrip(req *http.Request) (*response, error) {

@@ -7,11 +7,22 @@ import (
 	"github.com/metalcue/metalcue/reconcile"
 )
 
+// A LineType says what a [Line] holds.
+type LineType string
+
+// The types.
+const (
+	TypePlan   LineType = "plan"
+	TypeEvent  LineType = "event"
+	TypeReport LineType = "report"
+	TypeStatus LineType = "status" // in hosts
+)
+
 // A Line is one line of the JSON Lines output: exactly one of the fields after
 // Type is set, the one that Type names. Readers must pass over types and
 // fields that they do not know; none is ever renamed or removed.
 type Line struct {
-	Type   string            `json:"type"`
+	Type   LineType          `json:"type"`
 	Plan   *reconcile.Plan   `json:"plan,omitempty"`
 	Event  *reconcile.Event  `json:"event,omitempty"`
 	Report *reconcile.Report `json:"report,omitempty"`
@@ -20,15 +31,15 @@ type Line struct {
 
 // PlanJSON writes a plan as one line.
 func PlanJSON(w io.Writer, p *reconcile.Plan) error {
-	return json.NewEncoder(w).Encode(Line{Type: "plan", Plan: p})
+	return json.NewEncoder(w).Encode(Line{Type: TypePlan, Plan: p})
 }
 
 // EventJSON writes an event as one line.
 func EventJSON(w io.Writer, e reconcile.Event) error {
-	return json.NewEncoder(w).Encode(Line{Type: "event", Event: &e})
+	return json.NewEncoder(w).Encode(Line{Type: TypeEvent, Event: &e})
 }
 
 // ReportJSON writes a report as one line.
 func ReportJSON(w io.Writer, r *reconcile.Report) error {
-	return json.NewEncoder(w).Encode(Line{Type: "report", Report: r})
+	return json.NewEncoder(w).Encode(Line{Type: TypeReport, Report: r})
 }

@@ -77,5 +77,5 @@ func StatusText(w io.Writer, all []Status, now time.Time) error {
 
 // StatusJSON writes statuses as one line.
 func StatusJSON(w io.Writer, all []Status) error {
-	return json.NewEncoder(w).Encode(Line{Type: "status", Hosts: all})
+	return json.NewEncoder(w).Encode(Line{Type: TypeStatus, Hosts: all})
 }
