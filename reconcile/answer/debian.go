@@ -81,6 +81,7 @@ func debianRecipe(d *disc, arch, _ string) (*recipe, error) {
 			return a == "quiet" || a == "splash" || strings.HasPrefix(a, "vga=") || strings.HasPrefix(a, "theme=")
 		},
 		arguments: debianArguments("auto=true", "priority=critical"),
+		loaders:   append(shims(arch, "shim@.efi", "debian"), shims(arch, "grub@.efi", "debian")...),
 		evidence:  []Phase{PhaseKernel, PhaseInitrd, PhaseAnswer, PhasePayload},
 	}
 	dir := map[string]string{"x86_64": "/install.amd", "aarch64": "/install.a64"}[arch]

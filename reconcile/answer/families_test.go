@@ -12,7 +12,7 @@ import (
 // minimals are the shortest answers of each family that would install without
 // a question and power off.
 var minimals = map[string]string{
-	"rhel": minimal,
+	"rhel": minimal, "proxmox": minimalProxmox, "esxi": minimalESXi, "fai": minimalFAI,
 	"debian": `d-i partman-auto/method string lvm
 d-i partman/choose_partition select finish
 d-i partman/confirm boolean true
@@ -53,12 +53,12 @@ func debianLayout(version, codename, arch string) layout {
 		t[".disk/info"] = file(fmt.Sprintf("Debian GNU/Linux %s.1.0 \"%s\" - Official %s NETINST with firmware 20250517-09:51", version, codename, word))
 		t["boot/grub/grub.cfg"] = file(strings.ReplaceAll(debianGrub, "@DIR@", "/"+dir))
 		if arch == "x86_64" {
-			t["isolinux/isolinux.bin"] = file("isolinux")
+			t["isolinux/isolinux.bin"], t["isolinux/ldlinux.c32"] = file("isolinux"), file("ldlinux.c32")
 			t["isolinux/isolinux.cfg"] = file("# D-I config version 2.0\n# search path for the c32 support libraries (libcom32, libutil etc.)\npath \ninclude menu.cfg\ndefault vesamenu.c32\nprompt 0\ntimeout 0\n")
 			t["isolinux/gtk.cfg"] = file("label installgui\n\tmenu label ^Graphical install\n\tmenu default\n\tkernel /install.amd/vmlinuz\n\tappend vga=788 initrd=/install.amd/gtk/initrd.gz --- quiet \n")
 			t["isolinux/txt.cfg"] = file("label install\n\tmenu label ^Install\n\tkernel /install.amd/vmlinuz\n\tappend vga=788 initrd=/install.amd/initrd.gz --- quiet \n")
 		}
-		return answer.ISO{Tree: t, EFI: fstest.MapFS{"efi/debian/grub.cfg": file("search --file --set=root /.disk/id/0c1f\nset prefix=($root)/boot/grub\nsource $prefix/x86_64-efi/grub.cfg\n")},
+		return answer.ISO{Tree: t, EFI: fstest.MapFS{"efi/boot/bootx64.efi": file("shim"), "efi/debian/grub.cfg": file("search --file --set=root /.disk/id/0c1f\nset prefix=($root)/boot/grub\nsource $prefix/x86_64-efi/grub.cfg\n")},
 			VolumeID: "Debian " + version + ".1.0 " + word + " n"}
 	}}
 }
@@ -119,6 +119,9 @@ func ubuntuLayout(version, point, word, arch string) layout {
 	return layout{"Ubuntu-" + version + "-" + arch, "ubuntu", version, arch, func() answer.ISO {
 		t := tree("casper/vmlinuz", "casper/initrd", "casper/hwe-vmlinuz", "casper/hwe-initrd", "casper/ubuntu-server-minimal.squashfs",
 			"casper/ubuntu-server-minimal.ubuntu-server.squashfs", "EFI/boot/bootx64.efi", "EFI/boot/grubx64.efi", "md5sum.txt")
+		if arch == "x86_64" {
+			t["boot/grub/i386-pc/eltorito.img"] = file("core")
+		}
 		t[".disk/info"] = file(fmt.Sprintf("Ubuntu-Server %s LTS \"Noble Numbat\" - Release %s (20250217.1)", point, word))
 		t["boot/grub/grub.cfg"] = file(`set timeout=30
 
@@ -289,7 +292,14 @@ func TestAnswerChecks(t *testing.T) {
 		{"ubuntu", "shutdown: poweroff", "", `autoinstall.shutdown is "", not poweroff`},
 		{"ubuntu", "shutdown: poweroff", "shutdown: poweroff\n  interactive-sections: [network]", "interactive-sections has network"},
 		{"ubuntu", "storage: {layout: {name: lvm}}", "storage: {swap: {size: 0}}", "no disk is named"},
-		{"ubuntu", "identity:", "other:", "nobody could log in"},
+		{"ubuntu", "identity:", "identit:", "nobody could log in"},
+		{"ubuntu", "version: 1", "version: 1\n  late_commands: [x]", "autoinstall.late_commands is no key that the installer knows"},
+		{"ubuntu", "version: 1", "version: 1\n  late-commands: [[x, 1]]", "autoinstall.late-commands is no list of commands"},
+		{"ubuntu", "version: 1", "version: 1\n  packages: x", "autoinstall.packages is no list"},
+		{"ubuntu", "version: 1", "version: 1\n  ssh: {allow-pw: 0}", "autoinstall.ssh.allow-pw is no boolean"},
+		{"ubuntu", "version: 1", "version: 1\n  updates: none", `autoinstall.updates is "none"`},
+		{"ubuntu", "username:", "user:", "autoinstall.identity.user is no key"},
+		{"ubuntu", "username: ops,", "", "autoinstall.identity.username is missing"},
 		{"ubuntu", "storage: {", "storage: {{ `{` }}[", "yaml: "},
 
 		{"suse", "</general>", "</genera>", "XML syntax error"},
@@ -301,6 +311,9 @@ func TestAnswerChecks(t *testing.T) {
 		{"suse", "<drive><use>all</use></drive>", "", "no disk is named"},
 		{"suse", "<user>", "<use>", "XML syntax error"},
 		{"suse", "</profile>", "</profile><x/>", "after its root element"},
+		{"suse", "</mode>", "<final_hlat>x</final_hlat></mode>", "line 4: YaST knows no final_hlat in profile/general/mode"},
+		{"suse", "</general>", "</general><softwear/>", "line 4: YaST knows no softwear in profile"},
+		{"suse", "config:type=\"list\"", "config:type=\"array\"", `profile/partitioning: "array" is no type of YaST`},
 	}
 	for _, tt := range tests {
 		r := request(t, of[tt.family])

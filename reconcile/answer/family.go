@@ -25,7 +25,9 @@ type family struct {
 }
 
 // families returns all that can be installed.
-func families() []*family { return []*family{rhel, debian, ubuntu, suse, agama, coreos, flatcar} }
+func families() []*family {
+	return []*family{rhel, debian, ubuntu, suse, agama, coreos, flatcar, proxmox, esxi, fai}
+}
 
 // refused are installers that are recognised and cannot be made to work from
 // one patched ISO, each with the reason and the way out.
@@ -42,12 +44,15 @@ type recipe struct {
 	wrap     func([]byte) ([]byte, error) // what it looks for there, if that is not the text itself
 	initrd   bool                         // it is a further initial file system
 	replaces bool                         // the image has an empty file in its place
+	noMark   bool                         // no loader looks for the mark
 	extra    []Change                     // what is added beside it
 	menus    []menu
 
 	pick      func(entry) bool                              // is it the stock entry to start from?
 	drops     func(arg string) bool                         // stock arguments that would stall or hide an install
 	arguments func(stock, image []string) ([]string, error) // the new command line
+
+	loaders []string // where on a disk's EFI partition the installed system has its loader
 
 	loader, payload []string // paths for the account of what was read
 	evidence        []Phase
@@ -83,8 +88,8 @@ func (rec *recipe) render(d *disc, r Request, text string, powersOff bool) (*Ren
 			return nil, err
 		}
 		out.Changes, local = append(out.Changes, change), append(local, twin)
-		if m.kind == stub {
-			continue
+		if e.kernel == "" {
+			continue // it leads to another menu
 		}
 		if out.KernelArgs == nil {
 			out.KernelArgs = e.args
@@ -99,10 +104,11 @@ func (rec *recipe) render(d *disc, r Request, text string, powersOff bool) (*Ren
 			return nil, err
 		}
 	}
-	added := append([]Change{
-		{In: Tree, Path: rec.answer, Op: Write, Data: data},
-		{In: Tree, Path: "/" + r.Mark, Op: Write, Data: []byte("metalcue\n")},
-	}, rec.extra...)
+	added := []Change{{In: Tree, Path: rec.answer, Op: Write, Data: data}}
+	if !rec.noMark {
+		added = append(added, Change{In: Tree, Path: "/" + r.Mark, Op: Write, Data: []byte("metalcue\n")})
+	}
+	added = append(added, rec.extra...)
 	out.Changes = append(out.Changes, added...)
 	out.Local = append(local, added...)
 	out.Files = rec.files(out, kernels, initrds)
@@ -141,4 +147,15 @@ func argument(args []string, key string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// shims returns where the named vendors put their loader, which is called as
+// given, "@" standing for UEFI's word for the architecture.
+func shims(arch, name string, vendors ...string) []string {
+	name = strings.ReplaceAll(name, "@", map[string]string{"x86_64": "x64", "aarch64": "aa64"}[arch])
+	var all []string
+	for _, v := range vendors {
+		all = append(all, "/EFI/"+v+"/"+name)
+	}
+	return all
 }

@@ -221,24 +221,40 @@ func grubMenu(e entry, mark string) (string, error) {
 		"\t" + initrd + "\n}\n", nil
 }
 
-// grubLocal is a menu that boots the local disk: the installed system's own
-// loader where it is found, else whatever the firmware has next. The status
-// makes firmware go on instead of showing its menu.
-const grubLocal = `set default=0
+// grubLocal returns a menu that boots the local disk. UEFI starts the loader of
+// the installed system where one of loaders is found, or else what a disk is
+// booted by of which the firmware knows nothing, or else whatever the firmware
+// has next: the status makes it go on instead of showing its menu, if GRUB is
+// recent enough to pass it on. The BIOS starts the first disk's boot sector. The medium itself, which may be presented
+// as a disk, has the mark.
+func grubLocal(arch, mark string, loaders []string) string {
+	removable := map[string]string{"x86_64": "/EFI/BOOT/BOOTX64.EFI", "aarch64": "/EFI/BOOT/BOOTAA64.EFI"}[arch]
+	return strings.NewReplacer("@MARK@", mark, "@LOADERS@", strings.Join(loaders, " "), "@REMOVABLE@", removable).Replace(`set default=0
 set timeout=0
 menuentry 'metalcue' {
 	if [ "$grub_platform" = "efi" ]; then
-		for v in redhat rocky almalinux centos fedora oracle debian ubuntu opensuse sles; do
-			for a in x64 aa64; do
-				if search --no-floppy --set=root --file /EFI/$v/shim$a.efi; then
-					chainloader ($root)/EFI/$v/shim$a.efi
+		for f in @LOADERS@; do
+			if search --no-floppy --set=root --file $f; then
+				chainloader ($root)$f
+				boot
+			fi
+		done
+		for p in (hd*,*); do
+			regexp -s d '^[(]([^,]*),' $p
+			if [ -f $p@REMOVABLE@ ]; then
+				if [ ! -f ($d)/@MARK@ ]; then
+					chainloader $p@REMOVABLE@
 					boot
 				fi
-			done
+			fi
 		done
 		exit 1
 	fi
-	set root=(hd0)
+	set root=hd0
+	if [ -f (hd0)/@MARK@ ]; then
+		set root=hd1
+	fi
 	chainloader +1
 }
-`
+`)
+}

@@ -82,8 +82,10 @@ func isolinuxMenu(e entry) (string, error) {
 	return "default metalcue\nprompt 0\ntimeout 1\nlabel metalcue\n  kernel " + e.kernel + "\n  append " + line + "\n", nil
 }
 
-// isolinuxLocal is a menu that boots the first hard disk.
-const isolinuxLocal = "default metalcue\nprompt 0\ntimeout 1\nlabel metalcue\n  localboot 0x80\n"
+// isolinuxLocal is a menu that gives the machine back to the BIOS, which goes on
+// with the next device in its order. (With a drive's number, isolinux 6 reads
+// the boot sector of the first floppy disk instead.)
+const isolinuxLocal = "default metalcue\nprompt 0\ntimeout 1\nlabel metalcue\n  localboot 0xffff\n"
 
 // maxCommandLine is what syslinux and the kernels of all families take.
 const maxCommandLine = 2000

@@ -27,7 +27,7 @@ type medium struct {
 }
 
 // efiImages are the places of the FAT image in the tree, by family.
-var efiImages = []string{"images/efiboot.img", "boot/grub/efi.img", "boot/x86_64/efi", "boot/aarch64/efi"}
+var efiImages = []string{"images/efiboot.img", "boot/grub/efi.img", "efi.img", "EFIBOOT.IMG", "boot/x86_64/efi", "boot/aarch64/efi"}
 
 // build makes the layout's image. replace puts other content into its files.
 func build(t *testing.T, l layout, replace map[string][]byte) medium {
@@ -40,6 +40,11 @@ func build(t *testing.T, l layout, replace map[string][]byte) medium {
 		if tree[name] != nil {
 			tree[name] = &fstest.MapFile{Data: data}
 		}
+	}
+	if replace != nil && tree["boot/x86_64/loader/isolinux.bin"] != nil {
+		// SUSE's isolinux looks beside itself; the one that is used here does not.
+		tree["isolinux/ldlinux.c32"] = &fstest.MapFile{Data: replace["isolinux/ldlinux.c32"]}
+		tree["isolinux/isolinux.cfg"] = file("include /boot/x86_64/loader/isolinux.cfg\n")
 	}
 	fat := filepath.Join(dir, "efi.img")
 	if iso.EFI != nil {
@@ -59,12 +64,17 @@ func build(t *testing.T, l layout, replace map[string][]byte) medium {
 	if err := os.CopyFS(root, tree); err != nil {
 		t.Fatal(err)
 	}
+	if l.family == "esxi" { // plain ISO 9660, and nothing but its 8.3 names
+		tool(t, "genisoimage", "-quiet", "-iso-level", "1", "-V", iso.VolumeID, "-o", m.path, "-b", "ISOLINUX.BIN", "-c", "BOOT.CAT", "-no-emul-boot",
+			"-boot-load-size", "4", "-boot-info-table", "-eltorito-alt-boot", "-e", m.esp, "-no-emul-boot", root)
+		return m
+	}
 	args := []string{"-as", "mkisofs", "-R", "-J", "-V", iso.VolumeID, "-o", m.path}
 	for _, bios := range []string{"isolinux/isolinux.bin", "boot/" + l.arch + "/loader/isolinux.bin", "images/eltorito.img", "boot/grub/i386-pc/eltorito.img"} {
 		if tree[bios] != nil && len(tree[bios].Data) > 64 {
 			args = append(args, "-b", bios, "-c", path.Join(path.Dir(bios), "boot.cat"), "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table")
 			if strings.HasSuffix(bios, "eltorito.img") {
-				args = append(args, "--grub2-boot-info")
+				args = append(args, "--grub2-boot-info", "--grub2-mbr", "/usr/lib/grub/i386-pc/boot_hybrid.img")
 			}
 			args = append(args, "-eltorito-alt-boot")
 		}
@@ -176,7 +186,8 @@ func patch(t *testing.T, l layout, m medium, r answer.Request, local bool) (stri
 func TestPatchedMedia(t *testing.T) {
 	for _, l := range layouts() {
 		t.Run(l.name, func(t *testing.T) {
-			m := build(t, l, map[string][]byte{"isolinux/isolinux.bin": loader(t, "/usr/lib/ISOLINUX/isolinux.bin")})
+			m := build(t, l, map[string][]byte{
+				"isolinux/isolinux.bin": loader(t, "/usr/lib/ISOLINUX/isolinux.bin"), "ISOLINUX.BIN": loader(t, "/usr/lib/ISOLINUX/isolinux.bin")})
 			name, efi, out := patch(t, l, m, request(t, l), false)
 			was, is := filepath.Join(t.TempDir(), "was"), filepath.Join(t.TempDir(), "is")
 			tool(t, "osirrox", "-indev", m.path, "-extract", "/", was)

@@ -13,7 +13,9 @@ type menuKind int
 const (
 	isolinux menuKind = iota
 	grub
-	stub // GRUB's menu in the EFI image, which leads to the one in the tree
+	stub      // GRUB's menu in the EFI image, which leads to the one in the tree
+	bootCfg   // of ESXi's loader
+	mbootMenu // isolinux' that starts ESXi's loader
 )
 
 // A menu is one boot menu of a stock image.
@@ -66,12 +68,20 @@ func (m menu) changes(d *disc, rec *recipe, r Request) (install, local Change, e
 		e.initrd = append(slices.Clone(e.initrd), rec.answer)
 	}
 	var text, twin string
-	if m.kind == isolinux {
+	switch m.kind {
+	case isolinux:
 		text, err = isolinuxMenu(e)
 		twin = isolinuxLocal
-	} else {
+	case bootCfg:
+		if text, err = d.read(Tree, m.path); err == nil {
+			text, err = bootCfgMenu(text, e)
+		}
+		twin = bootCfgLocal
+	case mbootMenu:
+		text, twin = esxiMenu, isolinuxLocal
+	default:
 		text, err = grubMenu(e, r.Mark)
-		twin = grubLocal
+		twin = grubLocal(r.Arch, r.Mark, rec.loaders)
 	}
 	if m.area != nil {
 		text, err = m.area.with(e.args)
@@ -102,9 +112,20 @@ func (m menu) stock(d *disc, rec *recipe) (entry, error) {
 		return entry{}, err
 	}
 	var all []entry
-	if m.kind == isolinux {
+	switch m.kind {
+	case isolinux:
 		all = parseIsolinux(text, path.Dir(m.path))
-	} else if all, err = parseGrub(text); err != nil {
+	case bootCfg:
+		all = make([]entry, 1)
+		all[0], err = bootCfgEntry(text, d)
+	case mbootMenu:
+		if err = checkESXiMenu(text, d); err == nil {
+			return entry{}, nil
+		}
+	default:
+		all, err = parseGrub(text)
+	}
+	if err != nil {
 		return entry{}, fmt.Errorf("%s: %w", source, err)
 	}
 	i := slices.IndexFunc(all, rec.pick)

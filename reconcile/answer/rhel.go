@@ -60,6 +60,7 @@ func anacondaRecipe(d *disc, arch, _ string) (*recipe, error) {
 		arguments: func(stock, image []string) ([]string, error) {
 			return anacondaArguments(stock, image, d.VolumeID)
 		},
+		loaders:  shims(arch, "shim@.efi", "redhat", "rocky", "almalinux", "centos", "fedora"),
 		evidence: []Phase{PhaseKernel, PhaseInitrd, PhaseAnswer, PhasePayload},
 	}
 	if arch == "x86_64" {

@@ -65,6 +65,7 @@ func suseRecipe(d *disc, arch, _ string) (*recipe, error) {
 			return slices.Contains([]string{"splash=silent", "quiet", "showopts", "mediacheck=1"}, a)
 		},
 		arguments: func(stock, image []string) ([]string, error) { return slices.Concat(stock, image), nil },
+		loaders:   append(shims(arch, "shim.efi", "sles", "opensuse"), shims(arch, "grub@.efi", "sles", "opensuse")...),
 		evidence:  []Phase{PhaseKernel, PhaseInitrd, PhaseAnswer, PhasePayload},
 	}
 	if arch == "x86_64" {
@@ -132,5 +133,5 @@ func inspectAutoYaST(text string, _ *disc) (bool, error) {
 	case len(p.Users) == 0:
 		return false, errors.New("users has no user: nobody could log in")
 	}
-	return true, nil
+	return true, checkAutoYaST(text)
 }

@@ -250,7 +250,7 @@ func layouts() []layout {
 	for _, a := range anacondas {
 		all = append(all, a.layout())
 	}
-	return slices.Concat(all, otherLayouts(), agamaLayouts(), coreosLayouts(), []layout{flatcarLayout()})
+	return slices.Concat(all, otherLayouts(), agamaLayouts(), coreosLayouts(), []layout{flatcarLayout(), faiLayout("6.0.3")}, proxmoxLayouts(), esxiLayouts())
 }
 
 func addr(s string) netip.Addr {

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // ubuntu is subiquity on the live-server images, 22.04 and later. The answer is
@@ -42,6 +40,7 @@ func ubuntuRecipe(d *disc, arch, _ string) (*recipe, error) {
 		pick:      func(e entry) bool { return e.kernel == "/casper/vmlinuz" },
 		drops:     func(a string) bool { return a == "quiet" || a == "splash" || strings.HasPrefix(a, "fsck.mode=") },
 		arguments: debianArguments("autoinstall", "fsck.mode=skip", "ds=nocloud;s=/cdrom/"),
+		loaders:   shims(arch, "shim@.efi", "ubuntu"),
 		evidence:  []Phase{PhaseKernel, PhaseInitrd, PhaseAnswer, PhasePayload},
 		extra:     []Change{{In: Tree, Path: "/meta-data", Op: Write, Data: []byte("instance-id: metalcue\n")}},
 	}
@@ -65,41 +64,4 @@ func ubuntuRecipe(d *disc, arch, _ string) (*recipe, error) {
 	rec.loader = d.present("/EFI/boot/bootx64.efi", "/EFI/boot/grubx64.efi", "/EFI/boot/bootaa64.efi", "/EFI/boot/grubaa64.efi",
 		"/boot/grub/i386-pc/eltorito.img", "/boot/grub/i386-pc/normal.mod", "/boot/grub/x86_64-efi/grub.cfg", "/boot/grub/arm64-efi/grub.cfg")
 	return rec, nil
-}
-
-// inspectAutoinstall makes sure that subiquity will ask nothing, knows where to
-// install to, and powers off.
-func inspectAutoinstall(text string, _ *disc) (bool, error) {
-	if !strings.HasPrefix(text, "#cloud-config\n") {
-		return false, errors.New("its first line is not #cloud-config, and cloud-init would pass it over")
-	}
-	var doc struct {
-		Autoinstall *struct {
-			Version     int            `yaml:"version"`
-			Interactive []string       `yaml:"interactive-sections"`
-			Shutdown    string         `yaml:"shutdown"`
-			Storage     map[string]any `yaml:"storage"`
-			Identity    map[string]any `yaml:"identity"`
-			UserData    map[string]any `yaml:"user-data"`
-		} `yaml:"autoinstall"`
-	}
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return false, err
-	}
-	a := doc.Autoinstall
-	switch {
-	case a == nil:
-		return false, errors.New("there is no autoinstall section")
-	case a.Version != 1:
-		return false, fmt.Errorf("autoinstall.version is %d, not 1", a.Version)
-	case len(a.Interactive) > 0:
-		return false, fmt.Errorf("autoinstall.interactive-sections has %s, and the installer would ask", strings.Join(a.Interactive, ", "))
-	case a.Shutdown != "poweroff":
-		return false, fmt.Errorf("autoinstall.shutdown is %q, not poweroff: the end of an install is seen by the machine being off", a.Shutdown)
-	case a.Storage["layout"] == nil && a.Storage["config"] == nil:
-		return false, errors.New("autoinstall.storage has neither layout nor config: no disk is named")
-	case a.Identity == nil && a.UserData == nil:
-		return false, errors.New("autoinstall has neither identity nor user-data: nobody could log in")
-	}
-	return true, nil
 }
