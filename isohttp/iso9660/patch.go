@@ -11,6 +11,10 @@ import (
 // maxSection is the longest extent of a file: the greatest multiple of a block that a record can hold.
 const maxSection = 0xFFFFF800
 
+// readAhead is how much follows the last block that anything is in. GRUB reads a disc through the BIOS by 32 KiB, and where
+// these reach beyond its end, it finds a menu empty. Programs that write discs pad them for such readers too.
+const readAhead = 16 * blockSize
+
 // patch is a view in the making: bytes over the base's, and a tail behind its end.
 type patch struct {
 	img      *Image
@@ -63,6 +67,9 @@ func (e *Edit) View() (*View, error) {
 	}
 	if err := p.writeEFI(); err != nil {
 		return nil, err
+	}
+	if p.end > p.start {
+		p.end += readAhead
 	}
 	if err := p.finish(); err != nil {
 		return nil, err
