@@ -28,6 +28,8 @@ func (r *Reconciler) Apply(ctx context.Context, p *Plan, w *World) (*Report, err
 	switch {
 	case p.Refused != "":
 		return report, fmt.Errorf("%w: %s", ErrRefused, p.Refused)
+	case !p.Snapshot.IsZero():
+		return report, fmt.Errorf("%w: it was made from a snapshot of NetBox; plan again with NetBox", ErrRefused)
 	case p.Format != PlanFormat || p.Commit != r.Commit || p.Dirty != r.Dirty:
 		return report, fmt.Errorf("%w: it was made from commit %s, and the fleet is at %s; plan again", ErrStale, orNone(p.Commit), orNone(r.Commit))
 	}

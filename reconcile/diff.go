@@ -37,6 +37,10 @@ func Diff(f *schema.Fleet, w *World, o Options) *Plan {
 	for _, n := range w.Notes {
 		p.Notes = append(p.Notes, n.Msg)
 	}
+	if p.Snapshot = w.Snapshot; !p.Snapshot.IsZero() {
+		p.Notes = append(p.Notes, fmt.Sprintf("NetBox was not asked: this is what it said at %s, %s before, and the plan cannot be applied",
+			p.Snapshot.UTC().Format(time.RFC3339), w.At.Sub(p.Snapshot).Round(time.Minute)))
+	}
 	if n := len(f.Hosts) - len(w.Hosts); n > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("%d hosts of the fleet were not looked at; limits of failure domains count only those that were", n))
 	}

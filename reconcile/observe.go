@@ -59,6 +59,9 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 		return nil, fmt.Errorf("reading NetBox: %w", err)
 	}
 	w := &World{At: time.Now(), Commit: r.Commit, Dirty: r.Dirty, Limit: sel.expressions(), Hosts: map[string]*Observation{}}
+	if _, ok := r.Inventory.(*netbox.Offline); ok {
+		w.Snapshot = snapshot.At
+	}
 	devices := snapshot.ByName()
 	for _, name := range hosts {
 		o := &Observation{Host: r.Fleet.Hosts[name], Device: devices[strings.ToLower(name)]}

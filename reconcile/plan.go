@@ -3,6 +3,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/metalcue/metalcue/reconcile/marker"
 	"github.com/metalcue/metalcue/schema"
@@ -134,6 +135,9 @@ type Plan struct {
 	Changes []Change `json:"changes"` // one for each selected host, sorted by name
 	// Waves is the order of installs if all of them succeed.
 	Waves [][]string `json:"waves,omitempty"`
+	// Snapshot is when NetBox said what the plan rests on, when that was read
+	// from a snapshot. Such a plan is to be looked at, never applied.
+	Snapshot time.Time `json:"snapshot,omitzero"`
 	// Refused says why nothing of this plan may be applied; "" when it may.
 	Refused string `json:"refused,omitempty"`
 	// Notes concern no single host.

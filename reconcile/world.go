@@ -15,6 +15,9 @@ type World struct {
 	Commit string
 	Dirty  bool
 	Limit  []string // the selector's expressions
+	// Snapshot is when NetBox said what it says here, in a run from a
+	// snapshot; it is zero when NetBox was asked.
+	Snapshot time.Time
 	// Fatal are findings that concern no single host and stop the run.
 	Fatal []netbox.Finding
 	// Notes are findings that concern no declared host and stop nothing.

@@ -104,7 +104,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	c.options.addCommon(root.PersistentFlags())
 	c.addRun(root)
 	root.AddCommand(c.validateCommand(), c.statusCommand(), c.renderCommand(), c.adoptCommand(), c.labCommand(), c.isoCommand(),
-		c.probeCommand(), c.trustCommand(), c.redfishCommand())
+		c.probeCommand(), c.trustCommand(), c.redfishCommand(), c.netboxCommand())
 	return root
 }
 

@@ -15,6 +15,7 @@ type options struct {
 	fleet, ref, dir     string
 	limit               []string
 	netboxURL, netboxCA string
+	netboxSnapshot      string
 	credentialsDir      string
 	credentialHelper    string
 	output              string
@@ -40,6 +41,7 @@ func (o *options) addCommon(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.limit, "limit", nil, "only these hosts: a name or glob, or KEY=GLOB,… by name, role, site, rack, os; may be repeated")
 	f.StringVar(&o.netboxURL, "netbox-url", env("NETBOX_URL", ""), "NetBox (env NETBOX_URL; its token comes from NETBOX_TOKEN)")
 	f.StringVar(&o.netboxCA, "netbox-ca", env("RECONCILE_NETBOX_CA", ""), "PEM file of the authority that signed NetBox's certificate (env RECONCILE_NETBOX_CA)")
+	f.StringVar(&o.netboxSnapshot, "netbox-snapshot", "", "read this file, made by reconcile netbox snapshot, in place of NetBox; for looking only")
 	f.StringVar(&o.credentialsDir, "credentials-dir", env("RECONCILE_CREDENTIALS_DIR", ""), "directory of mounted secrets (env RECONCILE_CREDENTIALS_DIR)")
 	f.StringVar(&o.credentialHelper, "credential-helper", env("RECONCILE_CREDENTIAL_HELPER", ""), "command that prints a named secret as JSON (env RECONCILE_CREDENTIAL_HELPER)")
 	f.StringVarP(&o.output, "output", "o", "text", "text, json (one object a line) or markdown")

@@ -41,6 +41,8 @@ func (c *cli) checkRunFlags() error {
 		return errors.New("--detailed-exitcode goes with --dry-run")
 	case o.planOut != "" && !o.dryRun:
 		return errors.New("--plan-out goes with --dry-run")
+	case o.netboxSnapshot != "" && !o.dryRun:
+		return errors.New("--netbox-snapshot is for looking only; it goes with --dry-run")
 	case o.planFile != "" && o.dryRun:
 		return errors.New("--plan applies a plan; it does not go with --dry-run")
 	case o.planFile != "" && len(o.limit)+len(o.retry)+len(o.installUnmarked)+o.maxInstalls > 0:

@@ -79,6 +79,9 @@ not restarted; NetBox's journal gets an entry.
 			if err := checkOutput(c.options.output, "text"); err != nil {
 				return err
 			}
+			if c.options.netboxSnapshot != "" {
+				return errors.New("adopt asks NetBox itself; it does not go with --netbox-snapshot")
+			}
 			return c.adopt(cmd.Context(), hosts)
 		},
 	}

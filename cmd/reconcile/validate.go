@@ -32,7 +32,7 @@ func (c *cli) validate(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "%s: %d images, %d roles, %d hosts: valid\n", tree.Dir, len(fleet.Images), len(fleet.Roles), len(fleet.Hosts))
-	if c.options.netboxURL == "" {
+	if c.options.netboxURL == "" && c.options.netboxSnapshot == "" {
 		fmt.Fprintln(c.stdout, "NetBox: not checked, NETBOX_URL is not set")
 		return nil
 	}

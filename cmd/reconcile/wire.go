@@ -30,6 +30,7 @@ import (
 type surroundings struct {
 	netboxURL   string
 	netboxToken credential.Secret
+	snapshot    *netbox.Snapshot // asked in place of a NetBox, unless nil
 	login       func(ctx context.Context, name string) (credential.Login, error)
 	secret      func(ctx context.Context, name string) (credential.Secret, error)
 	bmc         func(t reconcile.Target) (address string, tls redfish.TLS, err error)
@@ -62,11 +63,16 @@ func (c *cli) credentials() *credential.Store {
 
 // world returns the surroundings that flags and environment describe.
 func (c *cli) world(fleet *schema.Fleet) (*surroundings, error) {
-	if c.options.netboxURL == "" {
+	snapshot, err := c.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	if c.options.netboxURL == "" && snapshot == nil {
 		return nil, errors.New("no NetBox is named; set NETBOX_URL or --netbox-url, and NETBOX_TOKEN")
 	}
 	store := c.credentials()
 	return &surroundings{
+		snapshot:    snapshot,
 		netboxURL:   c.options.netboxURL,
 		netboxToken: credential.Secret(os.Getenv("NETBOX_TOKEN")),
 		login:       store.Login,
@@ -106,13 +112,12 @@ func (c *cli) wire(tree *source.Tree, fleet *schema.Fleet, s *surroundings) *rec
 	logger := c.logger()
 	r := &reconcile.Reconciler{
 		Fleet: fleet, Commit: tree.Commit, Dirty: len(tree.Dirty) > 0,
-		Inventory: &netbox.Client{URL: s.netboxURL, Token: s.netboxToken, CAFile: c.options.netboxCA,
-			ContextKey: fleet.Policy.NetBox.ContextKey, Logger: logger},
-		Secret: s.secret,
-		Timing: s.timing,
-		Run:    runID(),
-		Link:   runLink(),
-		Drain:  c.drain,
+		Inventory: c.inventory(fleet, s),
+		Secret:    s.secret,
+		Timing:    s.timing,
+		Run:       runID(),
+		Link:      runLink(),
+		Drain:     c.drain,
 	}
 	var mu sync.Mutex
 	known := map[string]*redfish.Locations{} // one discovery a run

@@ -195,33 +195,3 @@ func contains(list []string, s string) bool {
 	}
 	return false
 }
-
-// A Snapshot is what one [Client.Scan] saw. It is plain data: it can be
-// written as JSON and read back, for runs without NetBox and for tests.
-type Snapshot struct {
-	Version string // NetBox's, such as "4.6.8"
-	At      time.Time
-	Scope   Scope
-	Devices []Device // in the scope, by id
-	// Outside are devices that were asked for by name and are not in the
-	// scope. Unasked are names that were not looked up outside the scope
-	// because too many were missing.
-	Outside  []Device `json:",omitempty"`
-	Unasked  []string `json:",omitempty"`
-	Networks map[int]Network
-}
-
-// ByName indexes the devices of the scope by their names in lower case. A name
-// that several of them have is nobody's: it is there, with nil.
-func (s *Snapshot) ByName() map[string]*Device {
-	devices := make(map[string]*Device, len(s.Devices))
-	for i := range s.Devices {
-		name := strings.ToLower(s.Devices[i].Name)
-		if _, twice := devices[name]; twice {
-			devices[name] = nil
-			continue
-		}
-		devices[name] = &s.Devices[i]
-	}
-	return devices
-}

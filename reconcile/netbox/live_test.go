@@ -328,8 +328,7 @@ func (l *live) port(device int, p netboxtest.Interface, ports, given map[string]
 func (l *live) user(w *whole, version string) string {
 	l.t.Helper()
 	user := l.post("users/users", map[string]any{"username": w.name, "password": "Live-" + w.name + "-0xE"})
-	all := append(netbox.Permissions(w.tag()), netbox.Permission{Name: "setup", Objects: []string{"extras.tag", "extras.customfield"}, Actions: []string{"add"}})
-	for _, p := range all {
+	for _, p := range netbox.Permissions(w.tag()) {
 		in := map[string]any{"name": w.name + " " + p.Name, "object_types": p.Objects, "actions": p.Actions, "users": []int{user}, "enabled": true}
 		if p.Constraints != "" {
 			in["constraints"] = json.RawMessage(p.Constraints)

@@ -99,8 +99,7 @@ func (s *subject) absent() {
 	switch {
 	case s.device != nil:
 	case s.unasked[key]:
-		s.finding(RuleMissing, "name", "", s.host.Name, "", "NetBox has no such device in the scope (%s); more than %d hosts are missing, so it was not looked for elsewhere",
-			s.snapshot.Scope, maxUnknown)
+		s.finding(RuleMissing, "name", "", s.host.Name, "", "NetBox has no such device in the scope (%s); it was not looked for elsewhere", s.snapshot.Scope)
 	default:
 		s.finding(RuleMissing, "name", "", s.host.Name, "", "NetBox has no device of this name: create it there, or remove the host from the fleet")
 	}

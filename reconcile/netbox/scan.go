@@ -189,6 +189,10 @@ func (c *Client) scanOutside(ctx context.Context, s *Snapshot, names []string, i
 			s.Outside = append(s.Outside, *d)
 		}
 	}
+	for i := range s.Outside {
+		known[strings.ToLower(s.Outside[i].Name)] = true
+	}
+	s.Unknown = slices.DeleteFunc(slices.Clone(missing), func(name string) bool { return known[strings.ToLower(name)] })
 	slices.SortFunc(s.Outside, func(a, b Device) int { return cmp.Compare(a.ID, b.ID) })
 	return nil
 }

@@ -78,6 +78,7 @@ func Permissions(tag string) []Permission {
 		{"reconcile write back", []string{"dcim.device"}, []string{"change"}, bears, "platform, status and custom fields after an install"},
 		{"reconcile journal", []string{"extras.journalentry"}, []string{"view", "add"}, "", "what was done, found again by later runs"},
 		{"reconcile lookup", []string{"dcim.platform", "extras.tag", "extras.customfield"}, []string{"view"}, "", "the platform to set, and netbox setup"},
+		{"reconcile setup", []string{"extras.tag", "extras.customfield"}, []string{"add"}, "", "only for netbox setup --apply"},
 		{"reconcile addresses", []string{"ipam.ipaddress"}, []string{"add", "change"}, "", "only for hosts that take a free address of a prefix"},
 	}
 }
