@@ -66,3 +66,21 @@ func hardwareFacts(hw func() (*redfish.Hardware, error)) (answer.Hardware, error
 	}
 	return facts, nil
 }
+
+// recipe is an image's own, if it has one.
+func recipe(g *schema.Generic) *answer.Generic {
+	if g == nil {
+		return nil
+	}
+	r := &answer.Generic{
+		Volume: g.Volume, Says: g.Says, Answer: g.Answer.Path, Format: g.Answer.Format, Initrd: g.Answer.Initrd, PowersOff: g.PowersOff, Files: g.Files,
+		Drop: g.Drop, Args: g.Args, Payload: g.Payload,
+	}
+	for _, m := range g.Menus {
+		r.Menus = append(r.Menus, answer.GenericMenu(m))
+	}
+	for _, e := range g.Evidence {
+		r.Evidence = append(r.Evidence, answer.Phase(e))
+	}
+	return r
+}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/metalcue/metalcue/isohttp"
@@ -130,7 +129,7 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 	if err != nil {
 		return nil, err
 	}
-	if err := answer.Check(b.iso, image.Family, image.Version, image.Arch); err != nil {
+	if err := checkImage(b.iso, image); err != nil {
 		return nil, fmt.Errorf("image %s (%s): %w", image.Name, image.URL, err)
 	}
 	rendered, err := r.render(ctx, o, b, func(name string) (string, error) {
@@ -172,6 +171,14 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 	return &prepared{base: b, rendered: rendered, view: view, local: local, regions: regions}, nil
 }
 
+// checkImage tells whether the base is what the fleet says that it is.
+func checkImage(iso answer.ISO, image *schema.Image) error {
+	if own := recipe(image.Generic); own != nil {
+		return own.Check(iso, image.Arch)
+	}
+	return answer.Check(iso, image.Family, image.Version, image.Arch)
+}
+
 // render makes the changes to a base image that install one host. A nil secret
 // leaves the secrets' names in their place.
 func (r *Reconciler) render(ctx context.Context, o *Observation, b *base, secret func(string) (string, error)) (*answer.Rendered, error) {
@@ -193,6 +200,7 @@ func (r *Reconciler) request(o *Observation, hw func() (*redfish.Hardware, error
 	image := r.Fleet.Images[o.Host.OS]
 	return answer.Request{
 		Family: image.Family, Arch: image.Arch, Version: image.Version, KernelArgs: image.KernelArgs,
+		Generic:  recipe(image.Generic),
 		Template: text, TemplateName: path,
 		Data: facts(r.Fleet, o, hw),
 		Mark: "metalcue-" + image.SHA256[:16],
@@ -206,11 +214,11 @@ func (r *Reconciler) preview(ctx context.Context, o *Observation, m Machine) (di
 	if err != nil {
 		return "", err
 	}
-	text, err := answer.Preview(req)
+	inputs, err := answer.Inputs(req)
 	if err != nil {
 		return "", err
 	}
-	return marker.ConfigDigest(append([]string{string(text), strconv.Itoa(len(req.KernelArgs))}, req.KernelArgs...)...), nil
+	return marker.ConfigDigest(inputs...), nil
 }
 
 // patch lays changes over an image. What the boot loader does not read lies

@@ -31,6 +31,7 @@ type rawImage struct {
 	Family, Arch, Version, URL, SHA256 string
 	KernelArgs                         []string
 	Deadline, Expected                 string
+	Generic                            *Generic
 }
 
 type rawRole struct {
@@ -104,12 +105,18 @@ func (d *decoder) image(name string, v cue.Value) *Image {
 		return nil
 	}
 	d.url(raw.URL, "images", name, "url")
+	switch {
+	case raw.Family == "generic" && raw.Generic == nil:
+		d.fail([]string{"images", name, "family"}, "the family generic needs a recipe: set generic")
+	case raw.Family != "generic" && raw.Generic != nil:
+		d.fail([]string{"images", name, "generic"}, "a recipe is for the family generic; this image is of the family %s", raw.Family)
+	}
 	return &Image{
 		Name: name, Family: raw.Family, Arch: raw.Arch, Version: raw.Version, URL: raw.URL, SHA256: raw.SHA256,
-		KernelArgs: raw.KernelArgs,
-		Deadline:   d.duration(raw.Deadline, "images", name, "deadline"),
-		Expected:   d.duration(raw.Expected, "images", name, "expected"),
-		Pos:        d.index.position("images", name),
+		KernelArgs: raw.KernelArgs, Generic: raw.Generic,
+		Deadline: d.duration(raw.Deadline, "images", name, "deadline"),
+		Expected: d.duration(raw.Expected, "images", name, "expected"),
+		Pos:      d.index.position("images", name),
 	}
 }
 

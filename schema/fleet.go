@@ -46,12 +46,41 @@ type Image struct {
 	// KernelArgs are appended to the installer's kernel command line.
 	KernelArgs []string
 
+	// Generic is the recipe of an image of the family "generic"; nil for
+	// others.
+	Generic *Generic
+
 	// Deadline is the longest that one install may take.
 	Deadline time.Duration
 	// Expected is after how long an install is called slow.
 	Expected time.Duration
 
 	Pos Position
+}
+
+// A Generic is how an installer is made to work that no family knows. Paths are
+// absolute ones on the ISO.
+type Generic struct {
+	Volume string            // regular expression for the volume id; "": any
+	Says   map[string]string // text that files hold, by path
+
+	Answer struct {
+		Path   string // where the installer looks for it
+		Format string // "text", "json", "yaml" or "xml"
+		Initrd string // its path in an archive that is a further initial file system; "": it is a plain file
+	}
+	PowersOff string            // text by which the installer powers the machine off
+	Files     map[string]string // further files that are added, by path
+
+	Menus      []GenericMenu
+	Drop, Args []string // kernel arguments
+	Payload    []string // files that are read while the system is installed
+	Evidence   []string // what must have been read for an install to count; nil: the usual
+}
+
+// A GenericMenu is a boot menu of a [Generic].
+type GenericMenu struct {
+	Path, Kind, Entry, Source, LeadsTo string
 }
 
 // A Role says what a host is for.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // repository returns folders of this repository, with files laid over them.
@@ -72,5 +73,32 @@ func TestLoadExample(t *testing.T) {
 	}
 	if diff := cmp.Diff(wantVerify, fleet.Roles["web"].Verify); diff != "" {
 		t.Errorf("checks of web (-want +got):\n%s", diff)
+	}
+}
+
+// A recipe arrives whole.
+func TestGeneric(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/generic.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, err := Load(fstest.MapFS{"hosts/a.tmpl": {}, "hosts/fleet.cue": &fstest.MapFile{Data: archive.Files[0].Data}}, "hosts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Generic{
+		Volume: `Devuan 5\..*`, Says: map[string]string{"/.disk/info": "Daedalus amd64"}, PowersOff: "debian-installer/exit/poweroff boolean true",
+		Files: map[string]string{"/site.txt": "more\n"},
+		Menus: []GenericMenu{
+			{Path: "/isolinux/isolinux.cfg", Kind: "isolinux", Source: "/isolinux/txt.cfg", Entry: "install"},
+			{Path: "/boot/grub/grub.cfg", Kind: "grub", Entry: "Install"},
+			{Path: "/efi/devuan/grub.cfg", Kind: "stub", LeadsTo: "/boot/grub/grub.cfg"},
+		},
+		Drop: []string{"quiet"}, Args: []string{"auto=true", "priority=critical"}, Payload: []string{"/dists/daedalus/Release"},
+		Evidence: []string{"kernel", "answer"},
+	}
+	want.Answer.Path, want.Answer.Format, want.Answer.Initrd = "/answer.cpio", "text", "preseed.cfg"
+	if diff := cmp.Diff(want, fleet.Images["devuan"].Generic); diff != "" {
+		t.Errorf("the recipe (-want +got):\n%s", diff)
 	}
 }

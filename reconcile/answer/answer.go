@@ -52,6 +52,7 @@
 package answer
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -126,6 +127,7 @@ type Rendered struct {
 type Request struct {
 	Family, Arch, Version string   // what the image is declared to be
 	KernelArgs            []string // further arguments of the installer's kernel
+	Generic               *Generic // the recipe, if the family is "generic"
 
 	Template     string // the text
 	TemplateName string // its path, for errors
@@ -147,7 +149,7 @@ type Request struct {
 // error of the template is an [*Error]; an ISO that is not laid out as the
 // family's recipe says is an error that names the path.
 func Render(r Request) (*Rendered, error) {
-	f, err := familyOf(r.Family, r.Arch, r.Version)
+	f, err := familyOf(r.Family, r.Arch, r.Version, r.Generic)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +175,7 @@ func Render(r Request) (*Rendered, error) {
 // secrets and, where it is not known, for the ISO's label. It is what the
 // config digest of a marker is made of.
 func Preview(r Request) ([]byte, error) {
-	f, err := familyOf(r.Family, r.Arch, r.Version)
+	f, err := familyOf(r.Family, r.Arch, r.Version, r.Generic)
 	if err != nil {
 		return nil, err
 	}
@@ -201,10 +203,10 @@ func (f *family) answer(r Request, d *disc) (text string, powersOff bool, err er
 }
 
 // Check tells whether the ISO is what it is declared to be: of that family,
-// version and architecture, and laid out so that this package can change it.
-// Its error names the file or path that surprises.
+// version and architecture, and laid out so that this package can change it;
+// for family "generic", see [Generic.Check]. Its error names the file or path that surprises.
 func Check(iso ISO, family, version, arch string) error {
-	f, err := familyOf(family, arch, version)
+	f, err := familyOf(family, arch, version, nil)
 	if err != nil {
 		return err
 	}
@@ -218,7 +220,8 @@ func Check(iso ISO, family, version, arch string) error {
 	return nil
 }
 
-// Families returns the names of the families that can be installed.
+// Families returns the names of the families that can be installed, without
+// "generic", of which every image has its own: see [Generic].
 func Families() []string {
 	var names []string
 	for _, f := range families() {
@@ -228,7 +231,19 @@ func Families() []string {
 	return slices.Compact(names) // some are of two installers
 }
 
-func familyOf(name, arch, version string) (*family, error) {
+func familyOf(name, arch, version string, own *Generic) (*family, error) {
+	switch {
+	case name == "generic" && own == nil:
+		return nil, errors.New("family generic is for images that bring a recipe of their own, and this one has none")
+	case name != "generic" && own != nil:
+		return nil, fmt.Errorf("a recipe of its own is for family generic, not for %q", name)
+	case own != nil:
+		f := own.family()
+		if !slices.Contains(f.arches, arch) {
+			return nil, fmt.Errorf("family generic is for %s, not for %q", strings.Join(f.arches, " and "), arch)
+		}
+		return f, nil
+	}
 	for _, f := range families() {
 		if f.name != name || f.speaks != nil && !f.speaks(version) {
 			continue

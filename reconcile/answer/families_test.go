@@ -30,6 +30,7 @@ autoinstall:
 	"agama":   agamaMinimal,
 	"coreos":  coreosMinimal,
 	"flatcar": flatcarMinimal,
+	"generic": genericMinimal,
 	"suse": `<?xml version="1.0"?>
 <!DOCTYPE profile>
 <profile xmlns="http://www.suse.com/1.0/yast2ns" xmlns:config="http://www.suse.com/1.0/configns">

@@ -144,7 +144,7 @@ func patch(t *testing.T, l layout, m medium, r answer.Request, local bool) (stri
 	if err == nil {
 		r.ISO.EFI = efi
 	}
-	if err := answer.Check(r.ISO, l.family, l.version, l.arch); err != nil {
+	if err := check(r.ISO, l); err != nil {
 		t.Fatal(err)
 	}
 	out, err := answer.Render(r)

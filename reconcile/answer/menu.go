@@ -23,6 +23,7 @@ type menu struct {
 	kind   menuKind
 	path   string // what is replaced
 	source string // where the stock entry is, if it is not in path
+	title  string // of the stock entry; "": the recipe picks it
 
 	area *kargArea // the menu stays as it is but for this
 }
@@ -128,7 +129,14 @@ func (m menu) stock(d *disc, rec *recipe) (entry, error) {
 	if err != nil {
 		return entry{}, fmt.Errorf("%s: %w", source, err)
 	}
-	i := slices.IndexFunc(all, rec.pick)
+	pick := rec.pick
+	if m.title != "" {
+		pick = func(e entry) bool { return e.title == m.title }
+	}
+	i := slices.IndexFunc(all, pick)
+	if i < 0 && m.title != "" {
+		return entry{}, fmt.Errorf("%s has no entry %q; it has %s", source, m.title, titles(all))
+	}
 	if i < 0 {
 		return entry{}, fmt.Errorf("%s has no entry that starts a plain install; it has %s", source, titles(all))
 	}

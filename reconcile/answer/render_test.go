@@ -50,7 +50,7 @@ func show(cs []answer.Change) string {
 func TestRender(t *testing.T) {
 	for _, l := range layouts() {
 		t.Run(l.name, func(t *testing.T) {
-			if err := answer.Check(l.iso(), l.family, l.version, l.arch); err != nil {
+			if err := check(l.iso(), l); err != nil {
 				t.Fatalf("Check: %v", err)
 			}
 			out, err := answer.Render(request(t, l))

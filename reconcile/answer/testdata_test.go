@@ -250,7 +250,7 @@ func layouts() []layout {
 	for _, a := range anacondas {
 		all = append(all, a.layout())
 	}
-	return slices.Concat(all, otherLayouts(), agamaLayouts(), coreosLayouts(), []layout{flatcarLayout(), faiLayout("6.0.3")}, proxmoxLayouts(), esxiLayouts())
+	return slices.Concat(all, otherLayouts(), agamaLayouts(), coreosLayouts(), []layout{flatcarLayout(), genericLayout(), faiLayout("6.0.3")}, proxmoxLayouts(), esxiLayouts())
 }
 
 func addr(s string) netip.Addr {
@@ -312,10 +312,27 @@ func installer(l layout) string {
 	return l.family
 }
 
+// recipeOf is the recipe of a layout that no family knows.
+func recipeOf(l layout) *answer.Generic {
+	if l.family != "generic" {
+		return nil
+	}
+	return genericRecipe()
+}
+
+// check asks whether a layout's image is what the layout says that it is.
+func check(iso answer.ISO, l layout) error {
+	if own := recipeOf(l); own != nil {
+		return own.Check(iso, l.arch)
+	}
+	return answer.Check(iso, l.family, l.version, l.arch)
+}
+
 func request(t *testing.T, l layout) answer.Request {
 	t.Helper()
 	return answer.Request{
-		Family: l.family, Version: l.version, Arch: l.arch, KernelArgs: []string{"console=tty0", "console=ttyS0,115200n8"},
+		Generic: recipeOf(l),
+		Family:  l.family, Version: l.version, Arch: l.arch, KernelArgs: []string{"console=tty0", "console=ttyS0,115200n8"},
 		Template: minimals[installer(l)], TemplateName: "templates/minimal.ks.tmpl", Data: data(t, l), ISO: l.iso(), Mark: "metalcue-0123456789abcdef",
 	}
 }
