@@ -72,6 +72,7 @@ type rawPolicy struct {
 		Rules                        map[string]any
 	}
 	NetBox NetBoxPolicy
+	Notify Notify
 	Freeze []rawFreeze
 }
 
@@ -174,7 +175,7 @@ func or(values ...string) string {
 func (d *decoder) policyOf(raw rawPolicy) *Policy {
 	p := &Policy{
 		ReinstallOn: raw.ReinstallOn, Guard: raw.Guard, Attempts: raw.Attempts, Parallel: raw.Parallel,
-		FailureBudget: raw.FailureBudget, NetBox: raw.NetBox, Pos: d.index.position("policy"),
+		FailureBudget: raw.FailureBudget, NetBox: raw.NetBox, Notify: raw.Notify, Pos: d.index.position("policy"),
 	}
 	for i, f := range raw.Freeze {
 		from, err1 := time.Parse(time.RFC3339, f.From)

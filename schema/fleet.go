@@ -230,9 +230,13 @@ type Policy struct {
 	Parallel      int // installs in flight
 	FailureBudget int // failed hosts after which no further install starts
 	NetBox        NetBoxPolicy
+	Notify        Notify
 	Freeze        []Freeze
 	Pos           Position
 }
+
+// Notify names the secrets that hold the URLs of webhooks; "" for none.
+type Notify struct{ Slack, Webhook string }
 
 // ReinstallOn says which kinds of drift lead to a reinstall. Drift of another
 // kind is reported only.

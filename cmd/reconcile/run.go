@@ -13,9 +13,11 @@ import (
 
 	"github.com/metalcue/metalcue/isohttp"
 	"github.com/metalcue/metalcue/reconcile"
+	"github.com/metalcue/metalcue/reconcile/notify"
 	"github.com/metalcue/metalcue/reconcile/record"
 	"github.com/metalcue/metalcue/reconcile/report"
 	"github.com/metalcue/metalcue/reconcile/source"
+	"github.com/metalcue/metalcue/schema"
 	"github.com/spf13/cobra"
 )
 
@@ -74,9 +76,16 @@ func (c *cli) reconcile(ctx context.Context) error {
 		return err
 	}
 	defer endRecord()
+	notifier, err := c.notifier(ctx, fleet, r)
+	if err != nil {
+		return err
+	}
+	defer notifier.Close()
+	out.notifier = notifier
 	r.OnEvent = func(e reconcile.Event) {
 		out.event(e)
 		c.kept.Event(e)
+		notifier.Event(e)
 	}
 	saved, err := c.savedPlan()
 	if err != nil {
@@ -84,6 +93,7 @@ func (c *cli) reconcile(ctx context.Context) error {
 	}
 	plan, world, err := c.plan(ctx, r)
 	if err != nil {
+		notifier.End(nil, err)
 		return err
 	}
 	if saved != nil {
@@ -125,6 +135,29 @@ func (c *cli) beginRecord(r *reconcile.Reconciler) (end func(), err error) {
 			c.logger().Warn(err.Error())
 		}
 	}, nil
+}
+
+// notifier returns who tells the fleet's webhooks of this run, or nil. A secret
+// that is not there is an error now, and not when there is something to tell.
+func (c *cli) notifier(ctx context.Context, fleet *schema.Fleet, r *reconcile.Reconciler) (*notify.Notifier, error) {
+	n := &notify.Notifier{Link: r.Link, Logger: c.logger()}
+	for _, h := range []notify.Hook{{Name: fleet.Policy.Notify.Slack, Slack: true}, {Name: fleet.Policy.Notify.Webhook}} {
+		if h.Name == "" || c.options.dryRun {
+			continue
+		}
+		var err error
+		if h.URL, err = c.credentials().Secret(ctx, h.Name); err != nil {
+			return nil, fmt.Errorf("policy.notify: %w", err)
+		}
+		if err := h.Check(); err != nil {
+			return nil, fmt.Errorf("policy.notify: %w", err)
+		}
+		n.Hooks = append(n.Hooks, h)
+	}
+	if len(n.Hooks) == 0 {
+		return nil, nil
+	}
+	return n, nil
 }
 
 // refuseDirty keeps what is in no commit from being applied by accident.
@@ -223,6 +256,7 @@ func (c *cli) apply(ctx context.Context, r *reconcile.Reconciler, plan *reconcil
 	rep, err := r.Apply(ctx, plan, world)
 	out.close()
 	c.kept.Report(rep)
+	out.notifier.End(rep, err)
 	if e := out.report(rep); e != nil {
 		return errors.Join(err, e)
 	}
@@ -244,9 +278,10 @@ func (c *cli) apply(ctx context.Context, r *reconcile.Reconciler, plan *reconcil
 // An output shows a run in the form that was asked for: the answer on stdout,
 // progress on stderr.
 type output struct {
-	c      *cli
-	live   *report.Events
-	closed bool
+	c        *cli
+	live     *report.Events
+	notifier *notify.Notifier // nil for none
+	closed   bool
 }
 
 func (c *cli) newOutput() *output {

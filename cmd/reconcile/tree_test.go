@@ -148,6 +148,7 @@ func TestLayers(t *testing.T) {
 			"reconcile/netbox", "reconcile/redfish", "reconcile/rollout",
 		},
 		"reconcile/report": {"reconcile", "reconcile/marker", "isohttp"},
+		"reconcile/notify": {"reconcile", "reconcile/credential", "reconcile/report"},
 		"reconcile/record": {"reconcile", "reconcile/redfish", "reconcile/report", "isohttp"},
 
 		// For tests, and the lab that is made of them: they pretend to be what

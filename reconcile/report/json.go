@@ -16,6 +16,7 @@ const (
 	TypeEvent  LineType = "event"
 	TypeReport LineType = "report"
 	TypeStatus LineType = "status" // in hosts
+	TypeError  LineType = "error"  // webhooks only: the run failed as a whole
 )
 
 // A Line is one line of the JSON Lines output: exactly one of the fields after
@@ -27,6 +28,7 @@ type Line struct {
 	Event  *reconcile.Event  `json:"event,omitempty"`
 	Report *reconcile.Report `json:"report,omitempty"`
 	Hosts  []Status          `json:"hosts,omitempty"`
+	Error  string            `json:"error,omitempty"`
 }
 
 // PlanJSON writes a plan as one line.
