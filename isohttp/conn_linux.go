@@ -41,7 +41,7 @@ type outgoing struct {
 
 const (
 	// smallSegment is up to where copying is cheaper than a call of its own.
-	smallSegment = 16 << 10
+	smallSegment = 4 << 10
 	msgMore      = 0x8000 // MSG_MORE: more follows at once, send no partial packet
 )
 

@@ -1,12 +1,14 @@
 // Mediabench serves one base image as the media of as many hosts as are asked
 // for, to measure the media server beside others:
 //
-//	mediabench -listen 127.0.0.1:9000 dvd.iso
+//	mediabench -listen 127.0.0.1:9000 -hosts 6000 dvd.iso
 //
-// Every path /i/AAAAAAAAAAAAAAAAAAAAAA/<host>.iso is the medium of a host that
-// is rendered, patched and published by the first request for it, so that the
-// time to its first byte has all of that in it. The template is the example
-// fleet's, the base any image that is laid out as RHEL's are.
+// Every path /i/AAAAAAAAAAAAAAAAAAAAAA/<host>.iso is the medium of a host. Those
+// of the hosts 00001 to 06000 are published at start, as a run publishes a
+// host's before it tells the BMC of it. All others are rendered, patched and
+// published by the first request for them, so that the time to their first byte
+// has all of that in it. The template is the example fleet's, the base any image
+// that is laid out as RHEL's are.
 package main
 
 import (
@@ -33,15 +35,16 @@ const token = "AAAAAAAAAAAAAAAAAAAAAA"
 
 func main() {
 	addr := flag.String("listen", "127.0.0.1:9000", "where to serve http")
+	ready := flag.Int("hosts", 0, "publish the media of so many hosts at start")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *addr, flag.Args()); err != nil {
+	if err := run(ctx, *addr, *ready, flag.Args()); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, addr string, args []string) error {
+func run(ctx context.Context, addr string, ready int, args []string) error {
 	if len(args) != 1 {
 		return errors.New("want one base image")
 	}
@@ -53,6 +56,11 @@ func run(ctx context.Context, addr string, args []string) error {
 	b, err := newBench(f)
 	if err != nil {
 		return err
+	}
+	for i := range ready {
+		if err := b.publishOnce(fmt.Sprintf("%05d", i+1)); err != nil {
+			return err
+		}
 	}
 	running, err := b.server.Start(ctx, isohttp.Listen{HTTP: addr, Handler: b})
 	if err != nil {
@@ -94,17 +102,21 @@ func newBench(f *os.File) (*bench, error) {
 func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, ours := strings.CutPrefix(r.URL.Path, "/i/"+token+"/")
 	if host, ok := strings.CutSuffix(name, ".iso"); ok && ours {
-		publish, known := b.known.Load(host)
-		if !known {
-			publish, _ = b.known.LoadOrStore(host, sync.OnceValue(func() error { return b.publish(host) }))
-		}
-		if err := publish.(func() error)(); err != nil {
+		if err := b.publishOnce(host); err != nil {
 			log.Print(err)
 			http.Error(w, "cannot publish", http.StatusInternalServerError)
 			return
 		}
 	}
 	b.server.ServeHTTP(w, r)
+}
+
+func (b *bench) publishOnce(host string) error {
+	publish, known := b.known.Load(host)
+	if !known {
+		publish, _ = b.known.LoadOrStore(host, sync.OnceValue(func() error { return b.publish(host) }))
+	}
+	return publish.(func() error)()
 }
 
 // publish makes a host's medium as a run does.

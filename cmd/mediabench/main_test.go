@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
+	"github.com/metalcue/metalcue/reconcile/answer"
+)
+
+func bench9660(b *testing.B) *bench {
+	b.Helper()
+	data, err := isotest.RHEL(isotest.Options{Version: "9.5", FullRoot: true, Packages: 2000, Payload: 4 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "dvd.iso")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		b.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { f.Close() })
+	s, err := newBench(f)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+// BenchmarkFresh is what a fresh host's first byte waits for beside the
+// connection: rendering, patching, publishing.
+func BenchmarkFresh(b *testing.B) {
+	s := bench9660(b)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := s.publish(fmt.Sprint("h", i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRender is the part of the template.
+func BenchmarkRender(b *testing.B) {
+	s := bench9660(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := answer.Render(s.request("h")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
