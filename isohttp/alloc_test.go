@@ -3,7 +3,10 @@
 package isohttp
 
 import (
+	"fmt"
+	"net/http"
 	"net/netip"
+	"runtime"
 	"testing"
 )
 
@@ -29,5 +32,53 @@ func TestAllocations(t *testing.T) {
 		if got := count(run.HTTP, n); got > net+1 {
 			t.Errorf("%v allocations for %d bytes, net/http alone has %v", got, n, net)
 		}
+	}
+}
+
+// TestIdleHosts publishes 1,000 hosts with the regions of a real image and reads
+// a little of some: beside its own patch, each takes at most the 8 kB that an
+// idle host may, and 16 kB once its boot was seen.
+func TestIdleHosts(t *testing.T) {
+	const hosts = 1000
+	b := newBootable(t)
+	view := hashed{sparse{size: b.view.Size(), pieces: []Piece{{Len: b.view.Size()}}}, "x"}
+	s := &Server{}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	media := make([]*Publication, hosts)
+	for i := range media {
+		var err error
+		host := fmt.Sprint("host-", i)
+		if media[i], err = s.Publish(Medium{Host: host, Token: Token(nil, host), View: view, Regions: b.regions}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if each := (heap() - before) / hosts; each > 8<<10 {
+		t.Errorf("an idle host takes %d bytes", each)
+	} else {
+		t.Logf("an idle host takes %d bytes", each)
+	}
+	c := &http.Client{Transport: s.Transport()}
+	for _, p := range media[:100] {
+		ask(t, c, "GET", "http://x"+p.Path(), fields("Range", "bytes=32768-34815"))
+	}
+	r := readers()[0]
+	for _, p := range media {
+		r.read(&p.account, b.bios(t))
+		r.read(&p.account, b.installer(t)[:20])
+	}
+	if each := (heap() - before) / hosts; each > 16<<10 {
+		t.Errorf("a host of which the boot was seen takes %d bytes", each)
+	} else {
+		t.Logf("a host of which the boot was seen takes %d bytes", each)
+	}
+	for _, p := range media {
+		p.Withdraw()
 	}
 }

@@ -5,8 +5,8 @@ package isohttp
 // that was not added: full, it forgets instead (see maxSpans), for what is in it
 // serves as evidence that something was read.
 type intervals struct {
-	buckets [][]span // by offset >> bucketBits; nil until the first add
-	spans   int      // in all buckets
+	buckets []*[]span // by offset >> bucketBits; nil until the first add, each until its first
+	spans   int       // in all buckets
 }
 
 type span struct{ from, to uint32 } // within its bucket; to is exclusive
@@ -20,13 +20,16 @@ const (
 // in it. size is that of the whole, which from and to lie in.
 func (s *intervals) add(from, to, size int64) int64 {
 	if s.buckets == nil {
-		s.buckets = make([][]span, (size>>bucketBits)+1)
+		s.buckets = make([]*[]span, (size>>bucketBits)+1)
 	}
 	var added int64
 	for from < to {
 		i := from >> bucketBits
 		end := min(to, (i+1)<<bucketBits)
-		added += s.addTo(&s.buckets[i], span{uint32(from - i<<bucketBits), uint32(end - i<<bucketBits)})
+		if s.buckets[i] == nil {
+			s.buckets[i] = new([]span)
+		}
+		added += s.addTo(s.buckets[i], span{uint32(from - i<<bucketBits), uint32(end - i<<bucketBits)})
 		from = end
 	}
 	return added

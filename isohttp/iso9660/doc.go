@@ -8,7 +8,8 @@
 // image replaced. Edit.View applies them to every tree at once and returns a View: the base image with some bytes
 // overlaid and a tail behind its end. A file's new content and a directory that has outgrown its blocks go to the tail, with
 // everything that points to them mended; such a directory takes those in it along in the tree that libarchive reads, which
-// wants it so. All other bytes are the base's at their place, and no file's content is copied:
+// wants it so. (One thing libarchive does not read: names of more than about 150 bytes in a directory that was moved. It
+// wants continuation areas where they cannot be; SUSP does not.) All other bytes are the base's at their place, and no file's content is copied:
 //
 //	img, err := iso9660.Open(f, size)
 //	…
