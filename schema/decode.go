@@ -19,6 +19,8 @@ type part struct {
 	roles  map[string]*Role
 	hosts  map[string]*Host
 	policy *Policy // nil when it is wrong
+	// context checks what NetBox's config contexts say of the folder's hosts.
+	context *contextCheck
 	// declared holds, for "images", "roles" and "hosts", the names of all,
 	// also of those that could not be decoded.
 	declared map[string][]string

@@ -53,6 +53,9 @@ func (w *workspace) evaluate(fsys fs.FS, root, dir string) (*part, []Violation) 
 	for _, v := range e.violations {
 		e.said[v.Pos] = true
 	}
+	var bad []Violation
+	e.context, bad = w.newContextCheck(dir, inst, imported)
+	e.violations = append(e.violations, bad...)
 	e.words = newExplainer(&e.decoder, strings.TrimPrefix(imported.Dir, "/"), definitions)
 	e.decodeAll(v)
 	return &e.part, e.violations

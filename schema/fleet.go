@@ -19,6 +19,8 @@ type Fleet struct {
 	// Files is the fleet's folder. Answer templates, CA files and local
 	// images are read from it by slash path.
 	Files fs.FS `json:"-"`
+
+	contexts map[string]*contextCheck // by the site of the hosts
 }
 
 // HostNames returns the names of all hosts, sorted.

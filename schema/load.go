@@ -46,7 +46,7 @@ func Load(fsys fs.FS, dir string) (*Fleet, error) {
 	}
 	parts, violations := w.evaluateAll(fsys, dirs)
 	u := &union{dir: dir, fleet: &Fleet{
-		Images: map[string]*Image{}, Roles: map[string]*Role{}, Hosts: map[string]*Host{}, Files: files,
+		Images: map[string]*Image{}, Roles: map[string]*Role{}, Hosts: map[string]*Host{}, Files: files, contexts: map[string]*contextCheck{},
 	}, violations: violations}
 	u.addAll(parts)
 	u.check()
@@ -155,6 +155,7 @@ func (u *union) addHost(p *part, name string, h *Host, folders map[string]string
 			h.Site = p.dir
 		}
 		u.fleet.Hosts[name], folders[name] = h, p.dir
+		u.fleet.contexts[h.Site] = p.context
 	case !within(p.dir, folders[name]):
 		u.violations = append(u.violations, violation(h.Pos, []string{"hosts", name},
 			"is declared in two sites: also at %s", old.Pos))

@@ -53,7 +53,7 @@ const (
 	RuleOOBMismatch      Rule = "oob-mismatch"      // warning: bmc.address in the fleet differs from oob_ip
 	RulePrimaryMissing   Rule = "primary-missing"   // warning: no primary address
 	RulePrimaryDuplicate Rule = "primary-duplicate" // error: another device of the scope has the same primary address
-	RuleContext          Rule = "context"           // error: the config context under our key is not an object
+	RuleContext          Rule = "context"           // error: the config context under our key is not what #Context says
 	RuleBrake            Rule = "brake"             // error: the device bears a tag that forbids installs
 )
 

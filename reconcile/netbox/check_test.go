@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -324,6 +325,45 @@ func TestCheckSeverities(t *testing.T) {
 	}
 	// A missing BMC address cannot be wished away.
 	if diff := cmp.Diff([]string{"oob-missing error", "rack-missing error", "status warning", "policy warning"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A config context is held against the fleet's #Context.
+func TestContextRule(t *testing.T) {
+	f, err := schema.Load(fstest.MapFS{"a.tmpl": {Data: []byte("x")}, "fleet.cue": {Data: []byte(`package fleet
+
+import "github.com/metalcue/metalcue/schema"
+
+schema.#Fleet
+
+images: "rocky-9.6": {family: "rhel", url: "https://mirror.example.com/r.iso", sha256: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
+roles: db: {answer: template: "a.tmpl", rollout: domain: "site"}
+hosts: [=~"^db"]: {os: "rocky-9.6", role: "db"}
+hosts: "db-01": {}
+hosts: "db-02": {}
+policy: bmc: credentials: "default"
+#Context: schema.#Context & {
+	disk: "sda" | "sdb"
+	size?: int & >0
+}
+`)}}, ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := healthy("db-01", 1), healthy("db-02", 2)
+	one.Site, two.Site = "", ""
+	one.Context = map[string]any{"reconcile": map[string]any{"disk": "sda", "size": 3}, "other": 1}
+	two.Context = map[string]any{"reconcile": map[string]any{"disk": "nvme0n1", "size": -1, "sise": 1}}
+	var got []string
+	for _, finding := range findings(t, f, &netboxtest.Server{Devices: []netboxtest.Device{one, two}}, false) {
+		got = append(got, finding.String())
+	}
+	want := []string{
+		`fleet.cue:11:8: error: host db-02: config context reconcile.disk: conflicting values "sda" and "nvme0n1"; conflicting values "sdb" and "nvme0n1" (fleet.cue:14:8): correct it in NetBox, or #Context in the fleet - https://netbox.example.net/dcim/devices/2/ [context]`,
+		`fleet.cue:11:8: error: host db-02: config context reconcile.size: invalid value -1 (out of bound >0) (fleet.cue:15:15): correct it in NetBox, or #Context in the fleet - https://netbox.example.net/dcim/devices/2/ [context]`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

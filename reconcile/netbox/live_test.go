@@ -337,8 +337,11 @@ func (l *live) user(w *whole, version string) string {
 	}
 	in := map[string]any{"user": user, "write_enabled": true}
 	chosen := fmt.Sprintf("%040x", rand.Uint64())
-	if version < "4.5" { // a token of version 1, which is not shown again
+	switch { // what was chosen is not shown again
+	case version < "4.5":
 		in["key"] = chosen
+	case version < "4.6":
+		in["token"] = chosen
 	}
 	token := l.call("POST", "users/tokens", in)
 	id, _ := token["id"].(float64)
@@ -348,6 +351,8 @@ func (l *live) user(w *whole, version string) string {
 	switch {
 	case version < "4.5":
 		return chosen
+	case version < "4.6":
+		return "nbt_" + key + "." + chosen
 	case strings.HasPrefix(secret, "nbt_"):
 		return secret
 	}

@@ -219,6 +219,14 @@ func (s *subject) checkContext() {
 			s.finding(RuleContext, "config_context", "", "JSON", err.Error(), "config context %s: %v", key, err)
 		}
 	case map[string]any:
+		for _, v := range s.fleet.CheckContext(s.host, []byte(s.device.Context)) {
+			where := ""
+			if v.Pos.IsValid() {
+				where = fmt.Sprintf(" (%s)", v.Pos)
+			}
+			s.finding(RuleContext, "config_context", "", "#Context", v.Path, "config context %s: %s%s: correct it in NetBox, or #Context in the fleet",
+				strings.TrimSuffix(key+"."+v.Path, "."), v.Msg, where)
+		}
 	default:
 		s.finding(RuleContext, "config_context", "", "an object", fmt.Sprintf("%T", v), "config context %s is not an object: templates see it as .Context", key)
 	}
