@@ -40,7 +40,7 @@ func smallFleet(hosts int) *schema.Fleet {
 		},
 	}
 	for i := range hosts {
-		name := fmt.Sprintf("web-%02d", i+1)
+		name := hostName(i)
 		f.Hosts[name] = &schema.Host{Name: name, OS: "rocky-9.6", Role: "web", Generation: 1}
 	}
 	return f

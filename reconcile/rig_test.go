@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -57,11 +58,16 @@ var baseISO = sync.OnceValues(func() ([]byte, error) { return isotest.RHEL(isote
 // A rig is a pretend data centre in this process, without sockets, so that a
 // test may run it in a synctest bubble.
 type rig struct {
-	t         *testing.T
-	fleet     *schema.Fleet
-	netbox    *netboxtest.Server
-	rack      *bmctest.Rack
-	media     *isohttp.Server
+	t      *testing.T
+	fleet  *schema.Fleet
+	netbox *netboxtest.Server
+	rack   *bmctest.Rack
+	login  credential.Login
+	media  *isohttp.Server
+	served struct { // media servers of runs that come and go, by host and port
+		sync.Mutex
+		at map[string]*isohttp.Server
+	}
 	bmcs      map[string]*bmctest.BMC // by host
 	events    []reconcile.Event
 	onRequest func(host string, q redfish.Request) // nil for none
@@ -74,7 +80,7 @@ type rig struct {
 func newRig(t *testing.T, vendors ...bmctest.Vendor) *rig {
 	t.Helper()
 	g := &rig{
-		t: t, cache: t.TempDir(), fleet: smallFleet(len(vendors)), media: &isohttp.Server{}, bmcs: map[string]*bmctest.BMC{},
+		t: t, cache: t.TempDir(), fleet: smallFleet(len(vendors)), media: &isohttp.Server{}, login: credential.Login{Username: "operator", Password: bmcPassword}, bmcs: map[string]*bmctest.BMC{},
 		netbox: &netboxtest.Server{Token: netboxToken},
 		rack:   &bmctest.Rack{BMCs: map[string]*bmctest.BMC{}, Machines: map[string]*bmctest.Machine{}},
 	}
@@ -117,12 +123,15 @@ func (g *rig) declare() {
 	g.fleet.Policy.NetBox.ContextKey = "reconcile"
 }
 
+// hostName is the name of the fleet's so many-th host, from 0.
+func hostName(i int) string { return fmt.Sprintf("web-%02d", i+1) }
+
 // addHost puts a machine into the rack and a device into NetBox.
 func (g *rig) addHost(i int, v bmctest.Vendor) {
-	name := fmt.Sprintf("web-%02d", i+1)
+	name := hostName(i)
 	oob, ip := fmt.Sprintf("10.0.%d.%d", i/200, i%200+1), fmt.Sprintf("10.1.%d.%d", i/200, i%200+1)
 	machine := &bmctest.Machine{
-		Fetch: g.media.TransportFrom(netip.MustParseAddr(oob)), PostTime: 2 * time.Minute, BootTime: time.Minute, InstallTime: 10 * time.Minute,
+		Fetch: g.fetch(netip.MustParseAddr(oob)), PostTime: 2 * time.Minute, BootTime: time.Minute, InstallTime: 10 * time.Minute,
 		Patience: 10 * time.Second,
 	}
 	if i%2 == 1 {
@@ -138,6 +147,32 @@ func (g *rig) addHost(i int, v bmctest.Vendor) {
 	})
 }
 
+// fetch is the network between a BMC and the media servers.
+func (g *rig) fetch(bmc netip.Addr) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		g.served.Lock()
+		server, of := g.served.at[r.URL.Host]
+		g.served.Unlock()
+		if !of {
+			server = g.media
+		}
+		if server == nil {
+			return nil, errors.New("connection refused")
+		}
+		return server.TransportFrom(bmc).RoundTrip(r)
+	})
+}
+
+// serve makes server the one that BMCs reach at an address; nil is none.
+func (g *rig) serve(address string, server *isohttp.Server) {
+	g.served.Lock()
+	defer g.served.Unlock()
+	if g.served.at == nil {
+		g.served.at = map[string]*isohttp.Server{}
+	}
+	g.served.at[address] = server
+}
+
 // reconciler returns one that knows the data centre, for a run of its own.
 func (g *rig) reconciler(run string) *reconcile.Reconciler {
 	verifier := verify.Verifier{DialContext: g.rack.DialContext}
@@ -146,7 +181,7 @@ func (g *rig) reconciler(run string) *reconcile.Reconciler {
 		Inventory: &netbox.Client{URL: "http://netbox.test", Token: netboxToken, HTTP: &http.Client{Transport: g.netbox.Transport()}},
 		Dial: func(_ context.Context, t reconcile.Target) (reconcile.Machine, error) {
 			return &redfish.Client{
-				Address: t.Address, Login: credential.Login{Username: "operator", Password: bmcPassword}, Transport: g.rack.Transport(),
+				Address: t.Address, Login: g.login, Transport: g.rack.Transport(),
 				OnRequest: func(q redfish.Request) {
 					if g.onRequest != nil {
 						g.onRequest(t.Host.Name, q)
