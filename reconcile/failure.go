@@ -34,8 +34,8 @@ func failureReason(step Step, err error, erasing bool) string {
 	return string(step)
 }
 
-// errFrozen: a freeze has begun since the plan was made.
-var errFrozen = errors.New("frozen")
+// errForbidden: what the plan was made on does not allow it any more.
+var errForbidden = errors.New("not allowed now")
 
 // failed ends an install that could not take a step. outer is the run's
 // context, which does not end when the claim is lost.
@@ -52,7 +52,7 @@ func (in *install) failed(ctx, outer context.Context, step Step, err error) Outc
 		return in.outcome(ResultLeft, step, fmt.Errorf("interrupted %s; its claim ends at %s", in.leftAt(step), claim.lease.Format(time.TimeOnly)))
 	case outer.Err() != nil:
 		return in.outcome(ResultNotStarted, step, errors.New("interrupted before it was touched"))
-	case errors.Is(err, errFrozen):
+	case errors.Is(err, errForbidden):
 		return in.outcome(ResultNotStarted, step, err)
 	case errors.Is(err, ErrStale):
 		return in.outcome(ResultStale, step, err)

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -136,6 +137,15 @@ func TestVerdicts(t *testing.T) {
 		{"power is lost among the packages, and verification finds it", habit(func(h *bmctest.Habits) { h.PowersOffEarly = true }), "verify", `check "tcp 22"`, reconcile.StepVerify},
 		{"it boots its disk instead", habit(func(h *bmctest.Habits) { h.NeverBootsCD = true }), "media-not-read", "did not boot from CD", reconcile.StepInstall},
 		{"the installed OS does not come up", habit(func(h *bmctest.Habits) { h.NeverComesUp = true }), "verify", `check "tcp 22"`, reconcile.StepVerify},
+		{"the BMC drops the media in the middle", func(g *rig) {
+			time.AfterFunc(7*time.Minute, g.bmcs["web-01"].DropMedia)
+		}, "media-lost", "its BMC has dropped its media", reconcile.StepInstall},
+		{"the plug is pulled in the middle", func(g *rig) {
+			time.AfterFunc(7*time.Minute, g.bmcs["web-01"].PullPlug)
+		}, "verify", `check "tcp 22"`, reconcile.StepVerify},
+		{"the BMC never ejects", func(g *rig) {
+			g.bmcs["web-01"].Arm(bmctest.Fault{Method: http.MethodPost, Path: "*EjectMedia", Times: -1, NoEffect: true})
+		}, "eject", "ejecting the installer", reconcile.StepEject},
 		{"the BMC has no licence for media", func(g *rig) { g.quirk("web-01", func(q *bmctest.Quirks) { q.NoMediaLicence = true }) }, "pre-insert", "its disks are untouched", reconcile.StepInsert},
 	}
 	for _, tt := range tests {

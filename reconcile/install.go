@@ -156,8 +156,8 @@ func (in *install) identity(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w: its marker was %q and is %q; plan again", ErrStale, in.change.From.Marker, tag)
 	}
-	if f := in.r.Fleet.Policy.FrozenAt(time.Now()); f != nil {
-		return fmt.Errorf("%w until %s: %s", errFrozen, f.Until.Format(time.RFC3339), f.Reason)
+	if err := in.permitted(ctx); err != nil {
+		return err
 	}
 	in.wasOn = s.Power == redfish.On
 	in.schemes = s.MediaSchemes
@@ -165,6 +165,27 @@ func (in *install) identity(ctx context.Context) error {
 		if slot.Inserted {
 			in.found = append(in.found, slot.Image)
 		}
+	}
+	return nil
+}
+
+// permitted asks once more whether the machine may be erased now: a freeze may
+// have begun since the plan was made, or somebody may have said something else
+// in NetBox. Following an install that has begun erases nothing.
+func (in *install) permitted(ctx context.Context) error {
+	if in.change.Resume != "" {
+		return nil
+	}
+	policy, was := &in.r.Fleet.Policy, in.obs.Device
+	if f := policy.FrozenAt(time.Now()); f != nil {
+		return fmt.Errorf("%w: frozen until %s: %s", errForbidden, f.Until.Format(time.RFC3339), f.Reason)
+	}
+	devices, err := in.r.Inventory.Recheck(ctx, was.ID)
+	if err != nil {
+		return fmt.Errorf("reading its device in NetBox once more: %w", err)
+	}
+	if objection := netbox.Objection(&policy.NetBox, was, devices[was.ID]); objection != "" {
+		return fmt.Errorf("%w: since the plan was made, %s", errForbidden, objection)
 	}
 	return nil
 }
@@ -183,6 +204,7 @@ func (in *install) media(ctx context.Context) (err error) {
 		Regions: in.prepared.regions,
 		Rest:    isohttp.Payload,
 		Allow:   in.r.mediaClient(in.obs.BMC),
+		Resumed: in.change.Resume != "",
 	})
 	if err != nil {
 		return err

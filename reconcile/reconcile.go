@@ -24,6 +24,7 @@ import (
 // An Inventory is NetBox as a run needs it; *[netbox.Client] is one.
 type Inventory interface {
 	Scan(ctx context.Context, scope netbox.Scope, names []string) (*netbox.Snapshot, error)
+	Recheck(ctx context.Context, ids ...int) (map[int]*netbox.Device, error)
 	Networks(ctx context.Context, s *netbox.Snapshot, ids []int) error
 	WriteBack(ctx context.Context, r netbox.Record) error
 }

@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +23,7 @@ const offReadings = 3
 func (in *install) watch(ctx context.Context) error {
 	image := in.r.Fleet.Images[in.change.OS]
 	w := watcher{install: in, began: time.Now(), deadline: image.Deadline, expected: image.Expected}
-	w.heard, w.grown = w.began, w.began
+	w.heard = w.began
 	for {
 		wait := in.timing.Poll
 		if w.off > 0 {
@@ -31,6 +33,9 @@ func (in *install) watch(ctx context.Context) error {
 			return err
 		}
 		done, err := w.look(ctx)
+		if err == nil && !done {
+			err = w.follow(ctx)
+		}
 		if err != nil {
 			return err
 		}
@@ -47,7 +52,6 @@ type watcher struct {
 	silent   bool      // its silence has been told
 	deadline time.Duration
 	expected time.Duration // after which the install is called slow
-	slow     bool          // that has been told
 	off      int           // readings in a row that said Off
 	told     int64         // bytes that the last progress event told of
 	reads
@@ -55,12 +59,12 @@ type watcher struct {
 
 // reads is what was concluded from what was read of the media.
 type reads struct {
-	distinct int64     // bytes read at least once, at the last look
-	grown    time.Time // when they last became more
-	stalled  bool      // that they do not has been told
-	tamed    bool      // the media boot the machine's disk
-	reloads  int       // boots from the media after the first that were told
-	refused  int64     // requests of others that were told
+	tamed    bool       // the media boot the machine's disk
+	reloads  int        // boots from the media after the first that were told
+	stranger netip.Addr // who was told of as reading what is not theirs
+	stalled  time.Time  // when the last new byte was read before a stall that was told
+	slow     bool       // that it is slow has been told
+	lost     bool       // its drive holds its media no more
 }
 
 // wait lets d pass, telling the progress of the media meanwhile.
@@ -79,36 +83,22 @@ func (w *watcher) wait(ctx context.Context, d time.Duration) error {
 			w.told = p.Bytes
 			w.r.Emit(Event{Host: w.change.Host, Kind: Progressed, Step: StepInstall, Progress: &p})
 		}
-		if err := w.follow(p, time.Now()); err != nil {
+		if err := w.tame(p); err != nil {
 			return err
 		}
 	}
 }
 
-// follow draws conclusions from what was read of the media.
-func (w *watcher) follow(p isohttp.Progress, now time.Time) error {
-	if !w.tamed && w.begun(p) {
-		if err := w.pub.Replace(w.prepared.local); err != nil {
-			return fmt.Errorf("letting its media boot the disk from now on: %w", err)
-		}
-		w.tamed = true
+// tame breaks the loop of a machine that boots from CD whenever there is one:
+// once the installer runs, the same URL serves media that boot the disk.
+func (w *watcher) tame(p isohttp.Progress) error {
+	if w.tamed || !w.begun(p) {
+		return nil
 	}
-	if p.Reloads > w.reloads {
-		w.reloads = p.Reloads
-		w.warn("it booted from its media again, at %s: its installer did not end in power-off, or its firmware does not keep to boot once%s",
-			p.Last.Format(time.TimeOnly), map[bool]string{true: "; they start its disk now"}[w.tamed])
+	if err := w.pub.Replace(w.prepared.local); err != nil {
+		return fmt.Errorf("letting its media boot the disk from now on: %w", err)
 	}
-	switch {
-	case p.Distinct > w.distinct || w.off > 0:
-		w.distinct, w.grown, w.stalled = p.Distinct, now, false
-	case !w.stalled && p.Last.After(w.began) && now.Sub(w.grown) > w.timing.Stall:
-		w.stalled = true
-		w.warn("it has read nothing new of its media for %s; last read: %s", w.timing.Stall, lastRead(p))
-	}
-	if !w.slow && w.expected > 0 && now.Sub(w.began) > w.expected {
-		w.slow = true
-		w.warn("it is slower than expected (%s); it counts as failed after %s", w.expected, w.deadline)
-	}
+	w.tamed = true
 	return nil
 }
 
@@ -123,6 +113,50 @@ func (w *watcher) begun(p isohttp.Progress) bool {
 		}
 	}
 	return p.Of(isohttp.Payload).Distinct > 0
+}
+
+// follow warns of what is odd about the reads. None of it ends the install:
+// installers read when they like, and check media, and only the machine's power
+// says that one is done.
+func (w *watcher) follow(ctx context.Context) error {
+	p, now := w.pub.Progress(), time.Now()
+	if p.Reloads > w.reloads {
+		w.reloads = p.Reloads
+		then := ""
+		if w.tamed {
+			then = "; they start its disk now"
+		}
+		w.warn("it booted from its media again: its installer restarted it, or its firmware boots from CD whenever there is one%s", then)
+	}
+	if p.Refused > 0 && p.LastRefused != w.stranger {
+		w.stranger = p.LastRefused
+		w.warn("%s asked for its media and was refused: only its BMC may read them; if this is its BMC behind address translation, see --media-any-client", p.LastRefused)
+	}
+	if !w.slow && w.expected > 0 && now.Sub(w.began) > w.expected {
+		w.slow = true
+		w.warn("it takes longer than expected (%s); it counts as failed after %s; last read: %s", w.expected, w.deadline, lastRead(p))
+	}
+	if w.off > 0 || !p.LastNew.After(w.began) || p.LastNew.Equal(w.stalled) || now.Sub(p.LastNew) < w.timing.Stall {
+		return nil
+	}
+	w.stalled = p.LastNew
+	w.warn("it has read nothing new of its media for %s; last read: %s", w.timing.Stall, lastRead(p))
+	return w.searchDrive(ctx)
+}
+
+// searchDrive looks whether the media are still in the machine's drive.
+func (w *watcher) searchDrive(ctx context.Context) error {
+	s, err := w.machine.Observe(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	holds := func(slot redfish.Slot) bool { return slot.Inserted && slot.Image == w.url }
+	if err != nil || len(s.Slots) == 0 || slices.ContainsFunc(s.Slots, holds) {
+		return nil // as far as is known
+	}
+	w.lost = true
+	w.warn("its drive holds its media no more: its BMC has dropped them")
+	return nil
 }
 
 // look reads the machine's power once and judges what is known.
@@ -165,6 +199,9 @@ func (w *watcher) overdue(now time.Time) error {
 	// Most BMCs read the media when they are inserted: that is no boot.
 	if w.change.Resume == "" && !p.Last.After(w.began) && now.Sub(w.began) > w.timing.Boot {
 		return &verdict{"media-not-read", fmt.Sprintf("nothing was read from its media within %s of power-on: it did not boot from CD, or its BMC cannot reach this media server", w.timing.Boot)}
+	}
+	if now.Sub(w.began) > w.deadline && w.lost {
+		return &verdict{"media-lost", fmt.Sprintf("it is still on after %s (the image's deadline), and its BMC has dropped its media in the middle of the install; last read: %s", w.deadline, lastRead(p))}
 	}
 	if now.Sub(w.began) > w.deadline {
 		return &verdict{"deadline", fmt.Sprintf("it is still on after %s (the image's deadline): the installer stopped at an error or a question; look at its console; its media stay in until this run ends; last read: %s%s", w.deadline, lastRead(p), w.rebooted())}
