@@ -46,6 +46,7 @@ func Diff(f *schema.Fleet, w *World, o Options) *Plan {
 	}
 	hosts, unavailable := rolloutHosts(p)
 	p.Waves = rollout.Waves(Limits(f), rolloutRoles(f), hosts, unavailable)
+	p.Bounds = bounds(f, hosts, unavailable)
 	p.Refused = refusal(f, w, p, o)
 	return p
 }
@@ -376,36 +377,4 @@ func failureDomain(r *schema.Role, h *schema.Host, dev *netbox.Device) string {
 		return dev.Site
 	}
 	return dev.Site + "/" + dev.Rack
-}
-
-// Limits returns the limits of a whole run that the fleet's policy sets.
-func Limits(f *schema.Fleet) rollout.Limits {
-	return rollout.Limits{Parallel: f.Policy.Parallel, FailureBudget: f.Policy.FailureBudget}
-}
-
-func rolloutRoles(f *schema.Fleet) map[string]rollout.Role {
-	roles := map[string]rollout.Role{}
-	for name, r := range f.Roles {
-		roles[name] = rollout.Role{Canary: r.Rollout.Canary, MaxUnavailable: r.Rollout.MaxUnavailable, Soak: r.Rollout.Soak}
-	}
-	return roles
-}
-
-// rolloutHosts returns the hosts to install, and those that are unavailable
-// whatever is done: driven by another run, left unfinished by an earlier one,
-// or not to be read, or off, for a cause that a person must mend.
-func rolloutHosts(p *Plan) (install, unavailable []rollout.Host) {
-	for _, c := range p.Changes {
-		m, err := marker.Parse(c.From.Marker)
-		unfinished := err == nil && m.State != marker.Installed
-		h := rollout.Host{Name: c.Host, Role: c.Role, Domain: c.Domain}
-		switch {
-		case c.Action == Install || c.Action == Reinstall || c.Action == Resume:
-			h.Down = unfinished
-			install = append(install, h)
-		case c.Action == Held || unfinished || c.Error && c.From.Power != "On":
-			unavailable = append(unavailable, h)
-		}
-	}
-	return install, unavailable
 }

@@ -138,6 +138,8 @@ type Plan struct {
 	// Snapshot is when NetBox said what the plan rests on, when that was read
 	// from a snapshot. Such a plan is to be looked at, never applied.
 	Snapshot time.Time `json:"snapshot,omitzero"`
+	// Bounds is the arithmetic behind the waves, in words; empty without installs.
+	Bounds []string `json:"bounds,omitempty"`
 	// Refused says why nothing of this plan may be applied; "" when it may.
 	Refused string `json:"refused,omitempty"`
 	// Notes concern no single host.

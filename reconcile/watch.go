@@ -105,14 +105,17 @@ func (w *watcher) tame(p isohttp.Progress) error {
 // begun reports whether the installer itself has read from the media, so that
 // firmware and boot loader need the menu that starts it no more. Until then
 // the boot loader must have its kernel and initrd whole, for some readers look
-// ahead. Of an install that was taken up it is not known what was read before.
+// ahead, and since the machine was started, for some BMCs read media when they
+// are inserted. Of an install that was taken up it is not known what was read
+// before.
 func (w *watcher) begun(p isohttp.Progress) bool {
 	for _, phase := range []isohttp.Phase{isohttp.Kernel, isohttp.Initrd} {
-		if of := p.Of(phase); of.Distinct < of.Total && w.change.Resume == "" {
+		of := p.Of(phase)
+		if w.change.Resume == "" && (of.Distinct < of.Total || of.Total > 0 && !of.Last.After(w.began)) {
 			return false
 		}
 	}
-	return p.Of(isohttp.Payload).Distinct > 0
+	return p.Of(isohttp.Payload).Last.After(w.began)
 }
 
 // follow warns of what is odd about the reads. None of it ends the install:

@@ -68,6 +68,7 @@ type rawPolicy struct {
 	ReinstallOn                       ReinstallOn
 	Guard                             Guard
 	Attempts, Parallel, FailureBudget int
+	ParallelByProfile                 map[string]int
 	BMC                               struct {
 		Credentials, Profile, Marker string
 		TLS                          any
@@ -176,7 +177,7 @@ func or(values ...string) string {
 
 func (d *decoder) policyOf(raw rawPolicy) *Policy {
 	p := &Policy{
-		ReinstallOn: raw.ReinstallOn, Guard: raw.Guard, Attempts: raw.Attempts, Parallel: raw.Parallel,
+		ReinstallOn: raw.ReinstallOn, Guard: raw.Guard, Attempts: raw.Attempts, Parallel: raw.Parallel, ParallelByProfile: raw.ParallelByProfile,
 		FailureBudget: raw.FailureBudget, NetBox: raw.NetBox, Notify: raw.Notify, Pos: d.index.position("policy"),
 	}
 	for i, f := range raw.Freeze {

@@ -226,15 +226,18 @@ type TLS struct {
 
 // A Policy bounds what a run may do.
 type Policy struct {
-	ReinstallOn   ReinstallOn
-	Guard         Guard
-	Attempts      int // installs of one host for one wanted spec before it is quarantined: 1 to 9
-	Parallel      int // installs in flight
-	FailureBudget int // failed hosts after which no further install starts
-	NetBox        NetBoxPolicy
-	Notify        Notify
-	Freeze        []Freeze
-	Pos           Position
+	ReinstallOn ReinstallOn
+	Guard       Guard
+	Attempts    int // installs of one host for one wanted spec before it is quarantined: 1 to 9
+	Parallel    int // installs in flight
+	// ParallelByProfile bounds the installs in flight on BMCs of one vendor
+	// profile; one that is not named has no limit of its own.
+	ParallelByProfile map[string]int
+	FailureBudget     int // failed hosts after which no further install starts
+	NetBox            NetBoxPolicy
+	Notify            Notify
+	Freeze            []Freeze
+	Pos               Position
 }
 
 // Notify names the secrets that hold the URLs of webhooks; "" for none.

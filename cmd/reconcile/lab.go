@@ -92,7 +92,7 @@ func (c *cli) labRun(ctx context.Context, r *reconcile.Reconciler) error {
 	if err := out.plan(plan); err != nil {
 		return err
 	}
-	stop, err := c.serveMedia(ctx, r, isohttp.Listen{HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0"})
+	stop, err := c.serveMedia(ctx, r, isohttp.Listen{HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0"}, randomKey())
 	if err != nil {
 		return err
 	}

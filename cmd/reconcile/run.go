@@ -91,6 +91,11 @@ func (c *cli) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	media, err := c.listenForRun(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer media.stop()
 	plan, world, err := c.plan(ctx, r)
 	if err != nil {
 		notifier.End(nil, err)
@@ -108,15 +113,13 @@ func (c *cli) reconcile(ctx context.Context) error {
 	if c.options.dryRun {
 		return c.dryRunEnd(plan)
 	}
-	if plan.Refused != "" || len(plan.Installs()) == 0 {
+	if plan.Refused != "" || len(plan.Work()) == 0 {
 		return c.apply(ctx, r, plan, world, out)
 	}
-	c.drains.Store(true)
-	stop, err := c.serveMedia(ctx, r, isohttp.Listen{HTTP: c.options.listen, HTTPS: c.options.listenTLS})
-	if err != nil {
-		return err
+	if media.busy != nil {
+		return media.busy
 	}
-	defer stop()
+	c.drains.Store(true)
 	return c.apply(ctx, r, plan, world, out)
 }
 

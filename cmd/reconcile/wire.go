@@ -169,8 +169,8 @@ func (c *cli) withImages(tree *source.Tree, fleet *schema.Fleet) (*reconcile.Rec
 }
 
 // serveMedia starts the media server for a run, and gives the reconciler what
-// Apply needs of it. The returned function stops it.
-func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen isohttp.Listen) (stop func(), err error) {
+// Apply needs of it. URLs of media derive from key. The returned function stops it.
+func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen isohttp.Listen, key []byte) (stop func(), err error) {
 	server := &isohttp.Server{Logger: c.logger()}
 	running, err := server.Start(ctx, listen)
 	if err != nil {
@@ -181,9 +181,8 @@ func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen is
 			c.logger().Error("the media server has stopped; installs under way cannot go on", "error", err)
 		}
 	}()
-	key := make([]byte, 32)
-	rand.Read(key)
 	r.Media, r.Key, r.AnyClient = server, key, c.options.mediaAnyClient
+	r.OwnMedia = func(url string) bool { return c.ownMedia(running, url) }
 	r.MediaURL = func(ctx context.Context, p *isohttp.Publication, bmc string, schemes []string) (string, error) {
 		local, err := c.mediaAddress(ctx, bmc)
 		if err != nil {
@@ -199,11 +198,15 @@ func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen is
 		}
 		return "", fmt.Errorf("its BMC fetches media over %s only, and the media server does not listen for that on %s; see --listen and --listen-https", strings.Join(schemes, " or "), local)
 	}
-	return func() {
-		ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		cancel() // nobody who still reads is worth waiting for
-		running.Shutdown(ended)
-	}, nil
+	return func() { running.Shutdown(ended(ctx)) }, nil
+}
+
+// ended is a context at its end, for a shutdown that waits for nobody who still
+// reads.
+func ended(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	cancel()
+	return ctx
 }
 
 // mediaAddress is the address at which a BMC reaches this machine.

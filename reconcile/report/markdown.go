@@ -45,6 +45,12 @@ func PlanMarkdown(w io.Writer, p *reconcile.Plan) error {
 			fmt.Fprintf(b, "%d. %s\n", i+1, "`"+strings.Join(wave, "`, `")+"`")
 		}
 		b.WriteString("\n")
+		for _, line := range p.Bounds {
+			fmt.Fprintf(b, "- %s\n", escape(line))
+		}
+		if len(p.Bounds) > 0 {
+			b.WriteString("\n")
+		}
 	}
 	for _, n := range p.Notes {
 		fmt.Fprintf(b, "- %s\n", escape(n))

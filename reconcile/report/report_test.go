@@ -56,6 +56,7 @@ func plan() *reconcile.Plan {
 			},
 		},
 		Waves:   [][]string{{"db-01", "web-01"}, {"web-03"}},
+		Bounds:  []string{"3 to install, at most 10 at once (policy.parallel); none starts once 1 failed (policy.failureBudget)"},
 		Refused: "2 installs are more than policy.guard.maxInstalls allows in one run (1)",
 		Notes:   []string{"device other-01 is in the scope, and no host of the fleet"},
 	}

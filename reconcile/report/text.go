@@ -15,6 +15,7 @@ import (
 // signs stand before each line of a plan; the word beside them says the same.
 var signs = map[reconcile.Action]string{
 	reconcile.Install: "+", reconcile.Reinstall: "~", reconcile.Blocked: "!", reconcile.Held: "…", reconcile.None: "=",
+	reconcile.Resume: ">",
 }
 
 // PlanText writes a plan for a person. Hosts that are as declared are counted,
@@ -35,7 +36,7 @@ func PlanText(w io.Writer, p *reconcile.Plan, all bool) error {
 		fmt.Fprintln(b)
 	}
 	if len(p.Waves) > 1 {
-		wavesText(b, p.Waves)
+		wavesText(b, p.Waves, p.Bounds)
 	}
 	for _, n := range p.Notes {
 		fmt.Fprintf(b, "Note: %s\n", clean(n))
@@ -83,10 +84,13 @@ func machine(f reconcile.Found) string {
 	return clean(fmt.Sprintf(" (%s, serial %s, BMC %s)", cmp.Or(words, "machine"), cmp.Or(f.Serial, "none"), f.BMC))
 }
 
-func wavesText(b io.Writer, waves [][]string) {
+func wavesText(b io.Writer, waves [][]string, bounds []string) {
 	fmt.Fprintln(b, "In this order, if all goes well:")
 	for i, wave := range waves {
 		fmt.Fprintf(b, "  %d. %s\n", i+1, strings.Join(wave, ", "))
+	}
+	for _, line := range bounds {
+		fmt.Fprintf(b, "  %s\n", clean(line))
 	}
 	fmt.Fprintln(b)
 }
@@ -109,6 +113,9 @@ func PlanSummary(p *reconcile.Plan) string {
 	}
 	if n := p.Count(reconcile.Blocked); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d blocked", n))
+	}
+	if n := p.Count(reconcile.Resume); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d resumed", n))
 	}
 	if n := p.Count(reconcile.Held); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d held by another run", n))

@@ -5,7 +5,8 @@
 // exactly that, and reports the end of each install with [Rollout.Done]. The
 // limits it keeps are exact at every moment:
 //
-//   - no more than [Limits.Parallel] installs are in flight;
+//   - no more than [Limits.Parallel] installs are in flight, and no more of a
+//     kind than [Limits.PerKind] allows;
 //   - in each failure domain of a role, a host that serves starts only while
 //     the hosts in flight, failed, and unavailable from the start are fewer
 //     than [Role.MaxUnavailable]; hosts that are down anyway go before it;
@@ -24,8 +25,9 @@ import (
 
 // Limits bound the whole run.
 type Limits struct {
-	Parallel      int // installs in flight; 0 means 1
-	FailureBudget int // failures after which nothing starts; 0 means 1
+	Parallel      int            // installs in flight; 0 means 1
+	PerKind       map[string]int // … of hosts of one kind; a kind that is not in it has no limit of its own
+	FailureBudget int            // failures after which nothing starts; 0 means 1
 }
 
 // A Role bounds the hosts of one role.
@@ -40,6 +42,7 @@ type Host struct {
 	Name   string
 	Role   string
 	Domain string // its failure domain, such as a rack's name
+	Kind   string // of BMC; may be empty
 	// Down says that a host to be installed does not serve already: an earlier
 	// install of it failed. It counts as unavailable from the start, so that
 	// installing it takes nothing more down.
@@ -53,6 +56,7 @@ type Rollout struct {
 	hosts  []*host // to be installed, in order
 
 	inFlight, failed int
+	kinds            map[string]int      // in flight, by kind
 	unavailable      map[domain][]string // names, by what takes them down
 }
 
@@ -86,7 +90,7 @@ type domain struct{ role, name string }
 func New(limits Limits, roles map[string]Role, hosts, unavailable []Host) *Rollout {
 	limits.Parallel = max(limits.Parallel, 1)
 	limits.FailureBudget = max(limits.FailureBudget, 1)
-	r := &Rollout{limits: limits, roles: map[string]*role{}, unavailable: map[domain][]string{}}
+	r := &Rollout{limits: limits, roles: map[string]*role{}, kinds: map[string]int{}, unavailable: map[domain][]string{}}
 	for name, rules := range roles {
 		rules.MaxUnavailable = max(rules.MaxUnavailable, 1)
 		r.roles[name] = &role{Role: rules}
@@ -147,6 +151,7 @@ func (r *Rollout) Next(now time.Time) (start []string, wake time.Time) {
 		}
 		h.state = running
 		r.inFlight++
+		r.kinds[h.Kind]++
 		if !h.Down {
 			r.down(h.Host)
 		}
@@ -171,6 +176,7 @@ func (r *Rollout) wake(now time.Time) (wake time.Time) {
 func (r *Rollout) held(h *host, now time.Time) string {
 	rules := r.roles[h.Role]
 	d := domain{h.Role, h.Domain}
+	most, limited := r.limits.PerKind[h.Kind]
 	switch {
 	case r.failed >= r.limits.FailureBudget:
 		return fmt.Sprintf("the failure budget is spent: %s failed, policy.failureBudget is %d",
@@ -184,6 +190,8 @@ func (r *Rollout) held(h *host, now time.Time) string {
 			strings.Join(r.unavailable[d], ", "), orThis(h.Domain), h.Role, rules.MaxUnavailable)
 	case r.inFlight >= r.limits.Parallel:
 		return fmt.Sprintf("%s in flight, policy.parallel is %d", count(r.inFlight, "install"), r.limits.Parallel)
+	case limited && r.kinds[h.Kind] >= most:
+		return fmt.Sprintf("%s of BMC %s in flight, policy.parallelByProfile allows %d", count(r.kinds[h.Kind], "install"), h.Kind, most)
 	}
 	return ""
 }
@@ -191,8 +199,7 @@ func (r *Rollout) held(h *host, now time.Time) string {
 // Done records that a started host was installed and verified (ok), or failed,
 // at now. A failed host stays unavailable in its domain.
 func (r *Rollout) Done(name string, ok bool, now time.Time) {
-	h := r.running(name)
-	r.inFlight--
+	h := r.landed(name)
 	if !ok {
 		h.state = failed
 		r.failed++
@@ -213,9 +220,8 @@ func (r *Rollout) Done(name string, ok bool, now time.Time) {
 // it is gone: unreachable, or driven by another run. When it was a canary, the
 // next host of its role takes its place.
 func (r *Rollout) Withdraw(name string, gone bool) {
-	h := r.running(name)
+	h := r.landed(name)
 	h.state = withdrawn
-	r.inFlight--
 	if !gone && !h.Down {
 		r.up(h.Host)
 	}
@@ -231,12 +237,16 @@ func (r *Rollout) Withdraw(name string, gone bool) {
 	r.roles[h.Role].waiting--
 }
 
-func (r *Rollout) running(name string) *host {
+// landed returns a host that was in flight, and is no more.
+func (r *Rollout) landed(name string) *host {
 	i := slices.IndexFunc(r.hosts, func(h *host) bool { return h.Name == name && h.state == running })
 	if i < 0 {
 		panic(fmt.Sprintf("rollout: host %q ended without having been started", name))
 	}
-	return r.hosts[i]
+	h := r.hosts[i]
+	r.inFlight--
+	r.kinds[h.Kind]--
+	return h
 }
 
 // InFlight returns how many started hosts have not ended.

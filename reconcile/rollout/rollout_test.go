@@ -162,10 +162,14 @@ func explore(t *testing.T, rnd *rand.Rand, seed uint64) {
 		}
 	}
 	byName := map[string]rollout.Host{}
+	for i := range hosts {
+		hosts[i].Kind = []string{"a", "b", ""}[rnd.IntN(3)]
+	}
 	for _, h := range hosts {
 		byName[h.Name] = h
 	}
-	limits := rollout.Limits{Parallel: 1 + rnd.IntN(6), FailureBudget: 1 + rnd.IntN(3)}
+	limits := rollout.Limits{Parallel: 1 + rnd.IntN(6), FailureBudget: 1 + rnd.IntN(3), PerKind: map[string]int{"a": 1 + rnd.IntN(3)}}
+	kinds := map[string]int{}
 	r := rollout.New(limits, roles, hosts, unavailable)
 
 	now, failures, started := epoch, 0, map[string]bool{}
@@ -193,6 +197,9 @@ func explore(t *testing.T, rnd *rand.Rand, seed uint64) {
 			if flying = append(flying, name); len(flying) > limits.Parallel {
 				t.Fatalf("seed %d: %d in flight, limit %d", seed, len(flying), limits.Parallel)
 			}
+			if kinds[h.Kind]++; kinds["a"] > limits.PerKind["a"] {
+				t.Fatalf("seed %d: %d of kind a in flight, limit %d", seed, kinds["a"], limits.PerKind["a"])
+			}
 			if n := countRole(started, byName, h.Role); n > roles[h.Role].Canary && roles[h.Role].Canary > 0 &&
 				(well[h.Role] < roles[h.Role].Canary || now.Before(wellSince[h.Role].Add(roles[h.Role].Soak))) {
 				t.Fatalf("seed %d: %s started as number %d before the canaries were well", seed, name, n)
@@ -211,6 +218,7 @@ func explore(t *testing.T, rnd *rand.Rand, seed uint64) {
 		ok := rnd.IntN(8) != 0
 		r.Done(name, ok, now)
 		h := byName[name]
+		kinds[h.Kind]--
 		if !ok {
 			failures++
 			continue
