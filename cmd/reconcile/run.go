@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/metalcue/metalcue/isohttp"
 	"github.com/metalcue/metalcue/reconcile"
 	"github.com/metalcue/metalcue/reconcile/notify"
 	"github.com/metalcue/metalcue/reconcile/record"
