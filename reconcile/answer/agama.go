@@ -66,6 +66,7 @@ func agamaRecipe(d *disc, arch, _ string) (*recipe, error) {
 		arguments: func(stock, image []string) ([]string, error) {
 			return slices.Concat(stock, []string{"inst.auto=file:///run/initramfs/live" + answer, "inst.finish=poweroff"}, image), nil
 		},
+		loaders:  append(shims(arch, "shim.efi", "sles", "opensuse"), shims(arch, "grub@.efi", "sles", "opensuse")...),
 		evidence: []Phase{PhaseKernel, PhaseInitrd, PhaseAnswer, PhasePayload},
 	}
 	if err := rec.usable(d); err != nil {

@@ -211,6 +211,9 @@ func Check(iso ISO, family, version, arch string) error {
 		return err
 	}
 	d := &disc{ISO: iso}
+	if err := refuse(d); err != nil {
+		return fmt.Errorf("image is declared as %s %s for %s: %w", family, version, arch, err)
+	}
 	if err := f.identify(d, version, arch); err != nil {
 		return fmt.Errorf("image is declared as %s %s for %s: %w", family, version, arch, err)
 	}

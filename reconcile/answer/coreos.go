@@ -81,6 +81,7 @@ func coreosRecipe(d *disc, arch, _ string) (*recipe, error) {
 			}
 			return slices.Concat(stock, image), nil
 		},
+		loaders:  shims(arch, "shim@.efi", "fedora", "redhat", "centos"),
 		evidence: []Phase{PhaseKernel, PhaseInitrd, PhaseAnswer, PhasePayload},
 	}
 	if rec.menus, err = kargMenus(d); err != nil {

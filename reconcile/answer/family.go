@@ -29,15 +29,6 @@ func families() []*family {
 	return []*family{rhel, debian, ubuntu, suse, agama, coreos, flatcar, proxmox, esxi, fai}
 }
 
-// refused are installers that are recognised and cannot be made to work from
-// one patched ISO, each with the reason and the way out.
-var refused = map[string]string{
-	"talos": "its kernel command line is inside a signed UKI and cannot be changed; order an ISO from the Image Factory with the " +
-		"kernel argument talos.config=metal-iso, and put the machine's configuration on a second medium with that label",
-	"windows": "Setup boots from UDF, which is not patched, and takes its answer file from any other medium; " +
-		"attach a second medium with autounattend.xml in its root, and use efisys_noprompt.bin to be spared a key press",
-}
-
 // A recipe is what one disc's installer needs.
 type recipe struct {
 	answer   string                       // where the installer looks for the answer file

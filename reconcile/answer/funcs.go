@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -151,9 +152,10 @@ func (s *secrets) value(name string) (string, error) {
 // mask takes the secrets out of a message: as they are, quoted in any of the
 // ways that Go and shells have, and line by line.
 func (s *secrets) mask(msg string) string {
-	if s == nil {
+	if s == nil || len(s.values) == 0 {
 		return msg
 	}
+	msg = echoed.ReplaceAllString(msg, "$1")
 	for _, v := range s.values {
 		q := fmt.Sprintf("%q", v)
 		forms := []string{v, q[1 : len(q)-1], strings.ReplaceAll(v, "'", `'\''`)}
@@ -168,6 +170,10 @@ func (s *secrets) mask(msg string) string {
 	}
 	return msg
 }
+
+// echoed finds the beginning of a value that YAML's errors tell, which may be
+// of a secret.
+var echoed = regexp.MustCompile("(cannot unmarshal !!\\w+) `[^`]*`")
 
 // ksquote returns v as one word of a kickstart command, which pykickstart splits
 // as Python's shlex does.

@@ -95,11 +95,13 @@ func (g *Generic) identify(d *disc, _, _ string) error {
 	return nil
 }
 
-func (g *Generic) recipe(d *disc, _, _ string) (*recipe, error) {
+func (g *Generic) recipe(d *disc, arch, _ string) (*recipe, error) {
+	vendors := []string{"debian", "ubuntu", "redhat", "centos", "fedora", "opensuse", "sles"}
 	rec := &recipe{
 		answer:   g.Answer,
 		initrd:   g.Initrd != "",
 		drops:    func(a string) bool { return slices.Contains(g.Drop, a) },
+		loaders:  append(shims(arch, "shim@.efi", vendors...), shims(arch, "grub@.efi", vendors...)...),
 		evidence: g.Evidence,
 		payload:  slices.Clone(g.Payload),
 		arguments: func(stock, image []string) ([]string, error) {
