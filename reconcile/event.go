@@ -72,11 +72,25 @@ const (
 	ResultHeld       Result = "held"        // another run drives it
 )
 
+// A FailureCode is the word for why an install failed, which is also in the
+// machine's marker: a verdict of the watch, or the name of the step that could
+// not be taken, behind "pre-" when the disks were not touched.
+type FailureCode string
+
+const (
+	BMCSilent    FailureCode = "bmc-silent"     // its BMC did not answer during the install
+	MediaNotRead FailureCode = "media-not-read" // nothing was read from its media after power-on
+	PastDeadline FailureCode = "deadline"       // it was still on at the image's deadline
+	OffTooEarly  FailureCode = "off-too-early"  // it was off before the install could be finished
+	ResumedBlind FailureCode = "resumed-blind"  // taken up from a dead run, and nothing tells whether it has finished
+)
+
 // An Outcome is what became of one change of the plan.
 type Outcome struct {
 	Host     string            `json:"host"`
 	Result   Result            `json:"result"`
 	Step     Step              `json:"step,omitempty"` // where it ended
+	Code     FailureCode       `json:"code,omitempty"` // why it failed
 	Reason   string            `json:"reason,omitempty"`
 	Warnings []string          `json:"warnings,omitempty"`
 	Marker   string            `json:"marker,omitempty"` // what the BMC bears now, as far as is known

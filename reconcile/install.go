@@ -120,6 +120,9 @@ func (in *install) outcome(result Result, step Step, err error) Outcome {
 		o.Media = &p
 	}
 	if err != nil {
+		if result == ResultFailed {
+			o.Code = FailureCode(failureReason(step, err, in.erasing))
+		}
 		o.Err = &HostError{Host: in.change.Host, Step: step, Err: err}
 	}
 	return o

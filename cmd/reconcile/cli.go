@@ -103,7 +103,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	root.SetErr(c.stderr)
 	c.options.addCommon(root.PersistentFlags())
 	c.addRun(root)
-	root.AddCommand(c.validateCommand(), c.statusCommand(), c.renderCommand(), c.adoptCommand(), c.labCommand(), c.isoCommand(),
+	root.AddCommand(c.validateCommand(), c.statusCommand(), c.schemaCommand(), c.renderCommand(), c.adoptCommand(), c.labCommand(), c.isoCommand(),
 		c.probeCommand(), c.trustCommand(), c.redfishCommand(), c.netboxCommand())
 	return root
 }

@@ -32,12 +32,28 @@ that is not ours), unreadable, installing, failed, unknown (it could not be read
 	}
 }
 
+func (c *cli) schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of the lines that -o json prints",
+		Long: `schema prints the JSON Schema of what is for programs: the lines of -o json (plan,
+event, report, status), of a record's run.jsonl, and of what webhooks get. Every
+reason, result, step and failure is enumerated there, with what it means. Fields
+and values are added within a version, never renamed or removed.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := c.stdout.Write(report.Schema())
+			return err
+		},
+	}
+}
+
 func (c *cli) status(ctx context.Context) error {
-	plan, err := c.observe(ctx)
+	plan, world, err := c.observe(ctx)
 	if err != nil {
 		return err
 	}
-	all := report.StatusOf(plan)
+	all := report.StatusOf(plan, world)
 	if c.options.output == "json" {
 		return report.StatusJSON(c.stdout, all)
 	}
@@ -45,17 +61,16 @@ func (c *cli) status(ctx context.Context) error {
 }
 
 // observe plans without ever applying: what commands need that only look.
-func (c *cli) observe(ctx context.Context) (*reconcile.Plan, error) {
+func (c *cli) observe(ctx context.Context) (*reconcile.Plan, *reconcile.World, error) {
 	tree, fleet, err := c.load(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s, err := c.world(fleet)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	plan, _, err := c.plan(ctx, c.wire(tree, fleet, s))
-	return plan, err
+	return c.plan(ctx, c.wire(tree, fleet, s))
 }
 
 func (c *cli) adoptCommand() *cobra.Command {

@@ -1,11 +1,23 @@
 package report
 
 import (
+	_ "embed"
 	"encoding/json"
 	"io"
 
 	"github.com/metalcue/metalcue/reconcile"
 )
+
+// Format is the version of the lines. It is raised when something is renamed or
+// removed, or means something else; additions do not raise it.
+const Format = 1
+
+//go:embed schema.json
+var schema []byte
+
+// Schema is the JSON Schema of a [Line]. It is made of the Go types and their
+// comments; see TestSchema in package reconcile.
+func Schema() []byte { return schema }
 
 // A LineType says what a [Line] holds.
 type LineType string

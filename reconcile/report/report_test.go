@@ -15,6 +15,7 @@ import (
 	"github.com/metalcue/metalcue/isohttp"
 	"github.com/metalcue/metalcue/reconcile"
 	"github.com/metalcue/metalcue/reconcile/marker"
+	"github.com/metalcue/metalcue/reconcile/netbox"
 	"github.com/metalcue/metalcue/reconcile/report"
 )
 
@@ -62,6 +63,16 @@ func plan() *reconcile.Plan {
 	}
 }
 
+// world is what the plan was made from, as far as a status shows it.
+func world() *reconcile.World {
+	return &reconcile.World{Hosts: map[string]*reconcile.Observation{
+		"web-02": {Device: &netbox.Device{CustomFields: map[string]any{
+			"last_installed": "2026-11-20T09:30:00Z", "reconcile_commit": "c0ffeec0ffee", "reconcile_generation": 3, "reconcile_marker": "rc1.k1.00000000.00000.rocky-9.6",
+		}}},
+		"db-01": {Device: &netbox.Device{CustomFields: map[string]any{"last_installed": nil}}},
+	}}
+}
+
 func outcomes() *reconcile.Report {
 	return &reconcile.Report{
 		Format: reconcile.ReportFormat, Run: "abc1234", Commit: "c0ffee", Started: noon, Finished: noon.Add(75 * time.Minute),
@@ -89,7 +100,8 @@ func TestGolden(t *testing.T) {
 		{"report.txt", func(w io.Writer) error { return report.ReportText(w, outcomes()) }},
 		{"report.md", func(w io.Writer) error { return report.ReportMarkdown(w, outcomes()) }},
 		{"report.json", func(w io.Writer) error { return report.ReportJSON(w, outcomes()) }},
-		{"status.txt", func(w io.Writer) error { return report.StatusText(w, report.StatusOf(plan()), noon) }},
+		{"status.json", func(w io.Writer) error { return report.StatusJSON(w, report.StatusOf(plan(), world())) }},
+		{"status.txt", func(w io.Writer) error { return report.StatusText(w, report.StatusOf(plan(), world()), noon) }},
 		{"events.txt", func(w io.Writer) error { return show(w, false) }},
 		{"events-terminal.txt", func(w io.Writer) error { return show(w, true) }},
 	}
@@ -168,7 +180,7 @@ func TestStates(t *testing.T) {
 	}
 	for _, tt := range tests {
 		c := reconcile.Change{From: reconcile.Found{Marker: tt.marker, Power: tt.power}, To: tt.to, Reasons: []reconcile.Reason{{Code: tt.code}}}
-		if got := report.StatusOf(&reconcile.Plan{Changes: []reconcile.Change{c}})[0].State; got != tt.want {
+		if got := report.StatusOf(&reconcile.Plan{Changes: []reconcile.Change{c}}, &reconcile.World{})[0].State; got != tt.want {
 			t.Errorf("%q, %s: state %q, want %q", tt.marker, tt.code, got, tt.want)
 		}
 	}
