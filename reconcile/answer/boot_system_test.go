@@ -23,7 +23,7 @@ import (
 
 // boots says by which firmware the media of a family are booted in these tests.
 var boots = map[string]string{"rhel": "bios uefi", "debian": "bios uefi", "ubuntu": "bios uefi", "suse": "bios uefi",
-	"proxmox": "bios uefi", "fai": "uefi"}
+	"proxmox": "bios uefi", "fai": "uefi", "coreos": "bios", "flatcar": "bios"}
 
 // A grubHome says where GRUB in the EFI image of a family finds its menu: in a
 // folder of the device that it was started from, or of the one with a file.
@@ -126,6 +126,7 @@ func bootable(t *testing.T, l layout, linux []byte) map[string][]byte {
 		"boot/x86_64/loader/isolinux.bin": loader(t, "/usr/lib/ISOLINUX/isolinux.bin"),
 		"images/eltorito.img":             grubImage(t, "i386-pc-eltorito", "/boot/grub2", ""),
 		"boot/grub/i386-pc/eltorito.img":  grubImage(t, "i386-pc-eltorito", "/boot/grub", ""),
+		"boot/grub2/i386-pc/eltorito.img": grubImage(t, "i386-pc-eltorito", "/boot/grub2", ""),
 	}
 	iso := l.iso()
 	for _, fsys := range []fs.FS{iso.Tree, iso.EFI} {

@@ -70,7 +70,7 @@ func build(t *testing.T, l layout, replace map[string][]byte) medium {
 		return m
 	}
 	args := []string{"-as", "mkisofs", "-R", "-J", "-V", iso.VolumeID, "-o", m.path}
-	for _, bios := range []string{"isolinux/isolinux.bin", "boot/" + l.arch + "/loader/isolinux.bin", "images/eltorito.img", "boot/grub/i386-pc/eltorito.img"} {
+	for _, bios := range []string{"isolinux/isolinux.bin", "boot/" + l.arch + "/loader/isolinux.bin", "images/eltorito.img", "boot/grub/i386-pc/eltorito.img", "boot/grub2/i386-pc/eltorito.img"} {
 		if tree[bios] != nil && len(tree[bios].Data) > 64 {
 			args = append(args, "-b", bios, "-c", path.Join(path.Dir(bios), "boot.cat"), "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table")
 			if strings.HasSuffix(bios, "eltorito.img") {
