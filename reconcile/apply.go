@@ -40,6 +40,7 @@ func (r *Reconciler) Apply(ctx context.Context, p *Plan, w *World) (*Report, err
 	a := &application{r: r, plan: p, world: w, report: report}
 	defer a.close()
 	a.shelf.images = r.Images
+	work = a.takeAddresses(ctx, work)
 	a.prepare(ctx, work)
 	err := a.rollOut(ctx)
 	slices.SortFunc(report.Outcomes, func(a, b Outcome) int { return cmp.Compare(a.Host, b.Host) })

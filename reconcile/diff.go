@@ -232,7 +232,8 @@ func (d *decider) installed(m marker.Marker) {
 	}
 	if m.Spec == d.change.To.Spec {
 		have.OS = want.OS // an image may be declared under two names
-	} else {
+	}
+	if m.Spec != d.change.To.Spec || len(d.obs.takes()) > 0 {
 		have.Config = want.Config // another installation has another configuration, which says nothing
 	}
 	d.change.Drift = differences(have, want)
@@ -338,6 +339,9 @@ func (d *decider) install(a Action, attempt int) {
 		d.hold(Protected, "it is protected (protect: true)")
 	case a == Reinstall && !slices.Contains(d.fleet.Policy.NetBox.Install, status):
 		d.hold(StatusForbids, fmt.Sprintf("NetBox says %q, and policy.netbox.install allows %s only", status, strings.Join(d.fleet.Policy.NetBox.Install, ", ")))
+	}
+	for _, p := range d.obs.takes() {
+		d.because(TakesAddress, fmt.Sprintf("takes the next free address of %s in NetBox and makes it its primary one", p))
 	}
 	if f := d.fleet.Policy.FrozenAt(d.world.At); f != nil {
 		d.hold(Frozen, fmt.Sprintf("frozen until %s: %s", f.Until.Format(time.RFC3339), f.Reason))

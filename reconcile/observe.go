@@ -143,6 +143,10 @@ func (r *Reconciler) observe(ctx context.Context, o *Observation) {
 		return
 	}
 	o.Orphan = r.orphan(o.System)
+	if len(o.takes()) > 0 {
+		o.Config = unrendered
+		return
+	}
 	o.Config, o.AnswerErr = r.preview(ctx, o, m)
 }
 

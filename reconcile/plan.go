@@ -51,6 +51,7 @@ const (
 	CredentialsRefuse  ReasonCode = "credentials"
 	BMCUnsupported     ReasonCode = "bmc-unsupported"
 	AnswerInvalid      ReasonCode = "answer-invalid"
+	TakesAddress       ReasonCode = "takes-address"
 	ByRequest          ReasonCode = "by-request"
 )
 

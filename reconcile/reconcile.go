@@ -26,6 +26,7 @@ type Inventory interface {
 	Scan(ctx context.Context, scope netbox.Scope, names []string) (*netbox.Snapshot, error)
 	Recheck(ctx context.Context, ids ...int) (map[int]*netbox.Device, error)
 	Networks(ctx context.Context, s *netbox.Snapshot, ids []int) error
+	Allocate(ctx context.Context, a netbox.Allocation) (netip.Prefix, error)
 	WriteBack(ctx context.Context, r netbox.Record) error
 }
 

@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"cuelang.org/go/cue"
@@ -31,6 +32,8 @@ func (d *decoder) host(name string, v cue.Value, policy rawBMC) *Host {
 			err = d.labels(v, h.Labels)
 		case "serial":
 			h.Serial, err = v.String()
+		case "addresses":
+			h.Addresses = d.addresses(v, name)
 		case "bmc":
 			bmc = d.bmc(v, name)
 		default:
@@ -44,6 +47,35 @@ func (d *decoder) host(name string, v cue.Value, policy rawBMC) *Host {
 	h.BMC = d.mergeBMC(bmc, policy, name)
 	h.Fields = d.hostFields(name)
 	return h
+}
+
+// addresses decodes where a host takes addresses from.
+func (d *decoder) addresses(v cue.Value, name string) *Addresses {
+	var raw struct {
+		From           []string
+		VRF, Interface string
+	}
+	at := []string{"hosts", name, "addresses", "from"}
+	if err := v.Decode(&raw); err != nil {
+		d.fail(at[:3], "decoding: %v", err)
+		return nil
+	}
+	a := &Addresses{VRF: raw.VRF, Interface: raw.Interface}
+	families := map[bool]bool{}
+	for _, s := range raw.From {
+		p, err := netip.ParsePrefix(s)
+		switch {
+		case err != nil || p != p.Masked():
+			d.fail(at, "%q is not a network such as 10.20.0.0/24", s)
+			return nil
+		case families[p.Addr().Is4()]:
+			d.fail(at, "%s is the second of its family", p)
+			return nil
+		}
+		families[p.Addr().Is4()] = true
+		a.From = append(a.From, p)
+	}
+	return a
 }
 
 // bmc decodes what a host says of its BMC.
@@ -120,7 +152,7 @@ func (d *decoder) each(v cue.Value, path []string, decode func(string, cue.Value
 func (d *decoder) hostFields(name string) map[string]Position {
 	fields := map[string]Position{}
 	for _, f := range [...][]string{
-		{"os"}, {"role"}, {"generation"}, {"protect"}, {"vars"}, {"labels"}, {"serial"}, {"bmc"},
+		{"os"}, {"role"}, {"generation"}, {"protect"}, {"vars"}, {"labels"}, {"serial"}, {"addresses"}, {"bmc"},
 		{"bmc", "address"}, {"bmc", "credentials"}, {"bmc", "tls"}, {"bmc", "system"}, {"bmc", "profile"}, {"bmc", "rules"}, {"bmc", "marker"},
 	} {
 		if pos, found := d.index.find(append([]string{"hosts", name}, f...)...); found {

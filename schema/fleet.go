@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -177,12 +178,20 @@ type Host struct {
 	Vars   map[string]any // the host's own; they win over the role's
 	Labels map[string]string
 	Serial string // optional; where it is set NetBox must agree
-	BMC    BMC    // policy.bmc with the host's own over it
+	// Addresses says where to take a primary address from; nil for nowhere.
+	Addresses *Addresses
+	BMC       BMC // policy.bmc with the host's own over it
 
 	Pos Position
 	// Fields holds the position of each field of the host that is set:
 	// "os", "role", "generation", "bmc.tls" and so on.
 	Fields map[string]Position
+}
+
+// Addresses says where a host without a primary address gets one.
+type Addresses struct {
+	From           []netip.Prefix // at most one for each family
+	VRF, Interface string
 }
 
 // Position returns where a field of the host is set, or where the host is

@@ -68,7 +68,7 @@ func TestErrorIsTyped(t *testing.T) {
 	}
 	want := []Violation{{
 		Pos: Position{File: "hosts/tokyo/wrong.cue", Line: 3, Column: 22}, Path: "hosts.tyo-web-01.size",
-		Msg: "unknown field; there are bmc, generation, labels, os, protect, role, serial, vars",
+		Msg: "unknown field; there are addresses, bmc, generation, labels, os, protect, role, serial, vars",
 	}}
 	if !slices.Equal(faults.Violations, want) {
 		t.Errorf("got %+v, want %+v", faults.Violations, want)

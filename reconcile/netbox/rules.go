@@ -201,7 +201,7 @@ func hostOf(address string) string {
 
 func (s *subject) checkPrimary() {
 	d := s.device
-	if !d.Primary4.IsValid() && !d.Primary6.IsValid() {
+	if !d.Primary4.IsValid() && !d.Primary6.IsValid() && s.host.Addresses == nil {
 		s.finding(RulePrimaryMissing, "primary_ip4", "", "", "", "NetBox has no primary address, so its network cannot be rendered and the host cannot be verified")
 	}
 	for field, p := range map[string]netip.Prefix{"primary_ip4": d.Primary4, "primary_ip6": d.Primary6} {

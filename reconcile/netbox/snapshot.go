@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -191,6 +192,11 @@ func (o *Offline) Networks(_ context.Context, s *Snapshot, ids []int) error {
 
 // Recheck is refused.
 func (o *Offline) Recheck(context.Context, ...int) (map[int]*Device, error) { return nil, ErrOffline }
+
+// Allocate is refused.
+func (o *Offline) Allocate(context.Context, Allocation) (netip.Prefix, error) {
+	return netip.Prefix{}, ErrOffline
+}
 
 // WriteBack is refused.
 func (o *Offline) WriteBack(context.Context, Record) error { return ErrOffline }
