@@ -258,6 +258,53 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
+// TestTimeouts: a connection that asks for nothing more, and one that takes too
+// long to ask, end; one that only reads slowly does not.
+func TestTimeouts(t *testing.T) {
+	const short = 150 * time.Millisecond
+	s := &Server{IdleTimeout: short, HeaderTimeout: short}
+	p, v := publish(t, s, 16<<20, Medium{})
+	addr := start(t, s, Listen{}).HTTP.String()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	ends := func(what string, c net.Conn, b *bufio.Reader) {
+		t.Helper()
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if n, err := io.Copy(io.Discard, b); err != nil {
+			t.Errorf("%s is still open after %d bytes: %v", what, n, err)
+		}
+	}
+	slow := dial()
+	fmt.Fprintf(slow, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", p.Path())
+
+	idle := dial()
+	b := bufio.NewReader(idle)
+	fmt.Fprintf(idle, "HEAD %s HTTP/1.1\r\nHost: x\r\n\r\n", p.Path())
+	if _, err := http.ReadResponse(b, &http.Request{Method: "HEAD"}); err != nil {
+		t.Fatal(err)
+	}
+	ends("an idle connection", idle, b)
+
+	half := dial()
+	fmt.Fprintf(half, "GET %s HTTP/1.1\r\nHost:", p.Path())
+	ends("a request of half a header", half, bufio.NewReader(half))
+
+	time.Sleep(2 * short)
+	res, err := http.ReadResponse(bufio.NewReader(slow), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(res.Body); err != nil || !bytes.Equal(got, v.bytes) {
+		t.Errorf("a slow reader got %d bytes, %v", len(got), err)
+	}
+}
+
 func TestLocalAddress(t *testing.T) {
 	for in, want := range map[string]string{
 		"127.0.0.1": "127.0.0.1", "127.0.0.1:8443": "127.0.0.1", "https://127.0.0.1:8443/redfish/v1": "127.0.0.1",

@@ -112,8 +112,16 @@ func writable(file string, force bool) error {
 // serveISO serves an image until ctx ends, which is how it is meant to end.
 func (c *cli) serveISO(ctx context.Context, iso *reconcile.ISO) error {
 	watch := &isoWatch{w: c.stderr}
-	server := &isohttp.Server{Logger: c.logger(), OnEvent: watch.event}
-	running, err := server.Start(ctx, isohttp.Listen{HTTP: c.options.listen, HTTPS: c.options.listenTLS})
+	listen, err := c.listenOn()
+	if err != nil {
+		return err
+	}
+	server, err := c.mediaServer()
+	if err != nil {
+		return err
+	}
+	server.OnEvent = watch.event
+	running, err := server.Start(ctx, listen)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,11 @@ func (c *cli) listenForRun(ctx context.Context, r *reconcile.Reconciler) (runMed
 	if err != nil {
 		return runMedia{}, err
 	}
-	stop, err := c.serveMedia(ctx, r, isohttp.Listen{HTTP: c.options.listen, HTTPS: c.options.listenTLS}, key)
+	listen, err := c.listenOn()
+	if err != nil {
+		return runMedia{}, err
+	}
+	stop, err := c.serveMedia(ctx, r, listen, key)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return runMedia{stop: func() {}, busy: fmt.Errorf("%w; if that is another run, wait for its end, or listen elsewhere with --listen and --listen-https", err)}, nil
 	}

@@ -30,6 +30,7 @@ type options struct {
 	mediaAnyClient      bool
 	mediaAddress        string
 	mediaKeyFile        string
+	serving             serving
 	imageCache          string
 	planOut, planFile   string
 	record              string
@@ -69,6 +70,7 @@ func (o *options) addListen(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "listen", env("RECONCILE_LISTEN", ":8080"), "where the media server listens for http; empty for not at all (env RECONCILE_LISTEN)")
 	f.StringVar(&o.listenTLS, "listen-https", env("RECONCILE_LISTEN_HTTPS", ":8443"), "… and for https (env RECONCILE_LISTEN_HTTPS)")
 	f.StringVar(&o.mediaAddress, "media-address", env("RECONCILE_MEDIA_ADDRESS", ""), "address at which BMCs reach this machine; empty for the one that routes to each (env RECONCILE_MEDIA_ADDRESS)")
+	o.serving.add(f)
 }
 
 // mediaIP is the address of --media-address, or the zero address without one.

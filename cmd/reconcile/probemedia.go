@@ -39,7 +39,11 @@ func (c *cli) tryFetch(ctx context.Context, client *redfish.Client, found *redfi
 		return "", err
 	}
 	var r reconcile.Reconciler // for its media alone
-	stop, err := c.serveMedia(ctx, &r, isohttp.Listen{HTTP: c.options.listen, HTTPS: c.options.listenTLS}, randomKey())
+	listen, err := c.listenOn()
+	if err != nil {
+		return "", err
+	}
+	stop, err := c.serveMedia(ctx, &r, listen, randomKey())
 	if err != nil {
 		return "", err
 	}

@@ -171,7 +171,10 @@ func (c *cli) withImages(tree *source.Tree, fleet *schema.Fleet) (*reconcile.Rec
 // serveMedia starts the media server for a run, and gives the reconciler what
 // Apply needs of it. URLs of media derive from key. The returned function stops it.
 func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen isohttp.Listen, key []byte) (stop func(), err error) {
-	server := &isohttp.Server{Logger: c.logger()}
+	server, err := c.mediaServer()
+	if err != nil {
+		return nil, err
+	}
 	running, err := server.Start(ctx, listen)
 	if err != nil {
 		return nil, err
