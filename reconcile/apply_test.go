@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,4 +66,36 @@ func secondRunDoesNothing(t *testing.T, g *rig) {
 	if n := len(g.netbox.Writes()); n != requests {
 		t.Errorf("the second run wrote to NetBox %d times", n-requests)
 	}
+}
+
+// TestNeighboursCount: a host that was not chosen and is down counts in the
+// failure domain of one that was; nobody else is asked.
+func TestNeighboursCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, slices.Repeat([]bmctest.Vendor{bmctest.Generic}, 12)...) // the last two are in another rack
+		g.fleet.Roles["web"].Rollout.MaxUnavailable = 1
+		delete(g.rack.BMCs, "10.0.0.2")
+		sel, err := reconcile.ParseSelector([]string{"web-01"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := g.r.Observe(t.Context(), sel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := reconcile.Diff(g.fleet, w, reconcile.Options{})
+		if len(p.Changes) != 1 || len(p.Waves) != 0 || len(p.Down) != 1 || p.Down[0].Host != "web-02" || !strings.Contains(p.Down[0].Text, "does not answer") {
+			t.Errorf("changes %+v, waves %v, down %+v; want web-01 alone, held by web-02", p.Changes, p.Waves, p.Down)
+		}
+		if n := len(g.bmcs["web-12"].Requests()); n > 0 {
+			t.Errorf("web-12, in another rack, was asked %d times", n)
+		}
+		report, err := g.r.Apply(t.Context(), p, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := only(t, report); o.Result != reconcile.ResultNotStarted || !strings.Contains(o.Reason, "web-02 is unavailable") {
+			t.Errorf("%s: %s", o.Result, o.Reason)
+		}
+	})
 }

@@ -30,18 +30,35 @@ func rolloutRoles(f *schema.Fleet) map[string]rollout.Role {
 // or not to be read, or off, for a cause that a person must mend.
 func rolloutHosts(p *Plan) (install, unavailable []rollout.Host) {
 	for _, c := range p.Changes {
-		m, err := marker.Parse(c.From.Marker)
-		unfinished := err == nil && m.State != marker.Installed
-		h := rollout.Host{Name: c.Host, Role: c.Role, Domain: c.Domain, Kind: c.From.Profile}
+		h := rollout.Host{Name: c.Host, Role: c.Role, Domain: c.Domain, Kind: c.From.Profile, Down: c.down()}
 		switch {
-		case c.Action == Install || c.Action == Reinstall || c.Action == Resume:
-			h.Down = unfinished
+		case c.worked():
 			install = append(install, h)
-		case c.Action == Held || unfinished || c.Error && c.From.Power != "On":
+		case c.unavailable():
 			unavailable = append(unavailable, h)
 		}
 	}
+	for _, n := range p.Down {
+		unavailable = append(unavailable, rollout.Host{Name: n.Host, Role: n.Role, Domain: n.Domain})
+	}
 	return install, unavailable
+}
+
+// worked reports whether Apply does something about the host.
+func (c *Change) worked() bool {
+	return c.Action == Install || c.Action == Reinstall || c.Action == Resume
+}
+
+// down reports whether an install of the host was begun and has not ended well.
+func (c *Change) down() bool {
+	m, err := marker.Parse(c.From.Marker)
+	return err == nil && m.State != marker.Installed
+}
+
+// unavailable reports whether a host that is left alone does not serve, as far
+// as is known.
+func (c *Change) unavailable() bool {
+	return !c.worked() && (c.Action == Held || c.down() || c.Error && c.From.Power != "On")
 }
 
 // bounds says in words how many of the hosts may be installed at once.

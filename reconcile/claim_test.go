@@ -13,6 +13,7 @@ import (
 	"github.com/metalcue/metalcue/isohttp"
 	"github.com/metalcue/metalcue/reconcile"
 	"github.com/metalcue/metalcue/reconcile/marker"
+	"github.com/metalcue/metalcue/reconcile/netbox/netboxtest"
 	"github.com/metalcue/metalcue/reconcile/redfish/bmctest"
 	"github.com/metalcue/metalcue/schema"
 )
@@ -165,6 +166,43 @@ func TestFreezeBeginsDuringTheRun(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNetBoxDuringTheRun: what people say in NetBox while a run is under way is
+// heard before the next install, and a NetBox that is silent then is no leave.
+func TestNetBoxDuringTheRun(t *testing.T) {
+	tests := []struct {
+		name   string
+		happen func(*rig)
+		result reconcile.Result
+		want   string
+	}{
+		{"taken out of service", func(g *rig) { _ = g.netbox.Set("web-02", map[string]any{"status": "decommissioning"}) }, reconcile.ResultNotStarted, "decommissioning"},
+		{"gone", func(g *rig) { g.netbox.Remove("web-02") }, reconcile.ResultNotStarted, "no longer shows its device"},
+		{"another serial number", func(g *rig) { _ = g.netbox.Set("web-02", map[string]any{"serial": "S-other"}) }, reconcile.ResultNotStarted, "serial"},
+		{"NetBox is ill", func(g *rig) { g.netbox.SetFaults(netboxtest.HTML()) }, reconcile.ResultBlocked, "reading its device in NetBox once more"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newRig(t, bmctest.Generic, bmctest.Generic)
+				g.fleet.Policy.Parallel = 1
+				time.AfterFunc(5*time.Minute, func() { tt.happen(g) })
+				report := g.run()
+				if o := report.Outcomes[0]; o.Result != reconcile.ResultInstalled {
+					t.Errorf("web-01, begun before it: %s: %s", o.Result, o.Reason)
+				}
+				if o := report.Outcomes[1]; o.Result != tt.result || !strings.Contains(o.Reason, tt.want) {
+					t.Errorf("web-02: %s: %s; want %s, with %q", o.Result, o.Reason, tt.result, tt.want)
+				}
+				for _, write := range g.writes() {
+					if strings.HasPrefix(write, "web-02") {
+						t.Errorf("web-02 was touched: %s", write)
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestNoMediaAddress: a media server that a BMC cannot reach is found before

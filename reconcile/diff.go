@@ -41,8 +41,11 @@ func Diff(f *schema.Fleet, w *World, o Options) *Plan {
 		p.Notes = append(p.Notes, fmt.Sprintf("NetBox was not asked: this is what it said at %s, %s before, and the plan cannot be applied",
 			p.Snapshot.UTC().Format(time.RFC3339), w.At.Sub(p.Snapshot).Round(time.Minute)))
 	}
-	if n := len(f.Hosts) - len(w.Hosts); n > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("%d hosts of the fleet were not looked at; limits of failure domains count only those that were", n))
+	for _, name := range sortedKeys(w.Neighbours) {
+		d := decider{fleet: f, world: w, options: o, obs: w.Neighbours[name], host: w.Neighbours[name].Host}
+		if c := d.decide(); c.down() || c.unavailable() {
+			p.Down = append(p.Down, Neighbour{Host: c.Host, Role: c.Role, Domain: c.Domain, Text: c.Reasons[0].Text})
+		}
 	}
 	hosts, unavailable := rolloutHosts(p)
 	p.Waves = rollout.Waves(Limits(f), rolloutRoles(f), hosts, unavailable)

@@ -20,8 +20,15 @@
 // without a machine (the base image and its digest, the answer file and its
 // secrets, the patch, the media's URL) is tried before the first that touches
 // it. A host's marker in its BMC says where it stands: installed (k), being
-// installed by a run until its lease ends (i), or failed after so many attempts
-// (f); see package marker.
+// installed by a run until its lease ends (i), installed and being verified by a
+// run (v), or failed after so many attempts (f); see package marker.
+//
+// A run that dies leaves its claim. Once the lease has ended the next run takes
+// the host over: from where the installer has ended, if the claim says so, else
+// with another attempt. It need not wait when the media in the machine's drive
+// are to come from the very address on which it listens itself, for then nobody
+// else serves them; and if the installer still runs and the media would be the
+// same bytes under the same URL, it serves them on and watches to the end.
 //
 // An install that fails before its media were booted puts the machine back
 // into service; one that fails later leaves the machine as it is for a person
@@ -60,7 +67,18 @@
 //     every make of BMC.
 //   - One run owns a host at a time, for as long as it lives; it stops when its
 //     claim is replaced, and a dead owner's claim ends by itself. TestTwoRuns,
-//     TestClaimOutlivesVerification, TestLostClaim, TestCancel.
+//     TestTwoRunsOverAFleet, TestClaimOutlivesVerification, TestLostClaim, TestCancel.
+//   - A run that was killed at whatever step or write leaves a machine that the
+//     next one brings to its end: no attempt installs twice, and no medium,
+//     override or claim is left behind. TestCrash; on real processes,
+//     TestKilledRun in cmd/reconcile.
+//   - Media install once: when the installer runs, their URL serves what boots
+//     the disk. TestLoopBreaker.
+//   - What people say in NetBox during a run is heard before the next install.
+//     TestNetBoxDuringTheRun.
+//   - A hundred hosts with a failure at every step: no two of a failure domain
+//     are down at once, the budget is exact, the rest is untouched.
+//     TestHundredHosts. Hosts that were not chosen count. TestNeighboursCount.
 //   - The first interrupt starts nothing new and finishes what runs; the second
 //     stops and says where each host was left. TestDrain, TestCancel.
 //   - Secrets are in no plan, event, report, log or error. TestNoSecrets.

@@ -30,14 +30,23 @@ func (r *Reconciler) Observe(ctx context.Context, s Selector) (*World, error) {
 	var done int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(cmp.Or(r.Asks, 32))
+	observed := func(name string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		r.Emit(Event{Kind: Observed, Step: StepObserve, Host: name, Done: done, Total: int64(len(w.Hosts) + len(w.Neighbours))})
+		return ctx.Err()
+	}
 	for _, name := range sortedKeys(w.Hosts) {
 		g.Go(func() error {
 			r.observe(ctx, w.Hosts[name])
-			mu.Lock()
-			defer mu.Unlock()
-			done++
-			r.Emit(Event{Kind: Observed, Step: StepObserve, Host: name, Done: done, Total: int64(len(w.Hosts))})
-			return ctx.Err()
+			return observed(name)
+		})
+	}
+	for _, name := range sortedKeys(w.Neighbours) {
+		g.Go(func() error {
+			r.look(ctx, w.Neighbours[name], func(Machine) {})
+			return observed(name)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -64,7 +73,7 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 	}
 	devices := snapshot.ByName()
 	for _, name := range hosts {
-		o := &Observation{Host: r.Fleet.Hosts[name], Device: devices[strings.ToLower(name)]}
+		o := newObservation(r.Fleet.Hosts[name], devices)
 		var rack string
 		if o.Device != nil {
 			rack = o.Device.Rack
@@ -76,11 +85,12 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 	if len(w.Hosts) == 0 {
 		return nil, fmt.Errorf("no host of the fleet is chosen by --limit %s", sel)
 	}
+	w.Neighbours = neighbours(r.Fleet, w.Hosts, devices)
 	if err := r.attachNetworks(ctx, w, snapshot); err != nil {
 		return nil, err
 	}
 	for _, f := range netbox.Check(r.Fleet, snapshot) {
-		o := w.Hosts[f.Host]
+		o := cmp.Or(w.Hosts[f.Host], w.Neighbours[f.Host])
 		switch {
 		case o != nil:
 			o.Findings = append(o.Findings, f)
@@ -93,12 +103,51 @@ func (r *Reconciler) Inventorise(ctx context.Context, sel Selector) (*World, err
 	return w, nil
 }
 
-// attachNetworks gives each observation its network and its BMC's address.
+// newObservation begins with what NetBox says of a host.
+func newObservation(h *schema.Host, devices map[string]*netbox.Device) *Observation {
+	o := &Observation{Host: h, Device: devices[strings.ToLower(h.Name)], BMC: h.BMC.Address}
+	if o.Device == nil {
+		o.BMC = ""
+	} else if o.BMC == "" && o.Device.OOB.IsValid() {
+		o.BMC = o.Device.OOB.String()
+	}
+	return o
+}
+
+// neighbours returns the hosts that share a failure domain of their role with
+// one of the chosen ones, without these.
+func neighbours(f *schema.Fleet, chosen map[string]*Observation, devices map[string]*netbox.Device) map[string]*Observation {
+	if len(chosen) == len(f.Hosts) {
+		return nil
+	}
+	type domain struct{ role, name string }
+	of := func(o *Observation) domain {
+		return domain{o.Host.Role, failureDomain(f.Roles[o.Host.Role], o.Host, o.Device)}
+	}
+	domains := map[domain]bool{}
+	for _, o := range chosen {
+		domains[of(o)] = true
+	}
+	all := map[string]*Observation{}
+	for name, h := range f.Hosts {
+		if chosen[name] != nil {
+			continue
+		}
+		if o := newObservation(h, devices); domains[of(o)] {
+			all[name] = o
+		}
+	}
+	return all
+}
+
+// attachNetworks gives each observation its network.
 func (r *Reconciler) attachNetworks(ctx context.Context, w *World, s *netbox.Snapshot) error {
 	var ids []int
-	for _, o := range w.Hosts {
-		if o.Device != nil {
-			ids = append(ids, o.Device.ID)
+	for _, all := range []map[string]*Observation{w.Hosts, w.Neighbours} { // the rules look at both
+		for _, o := range all {
+			if o.Device != nil {
+				ids = append(ids, o.Device.ID)
+			}
 		}
 	}
 	slices.Sort(ids)
@@ -106,13 +155,8 @@ func (r *Reconciler) attachNetworks(ctx context.Context, w *World, s *netbox.Sna
 		return fmt.Errorf("reading the hosts' networks from NetBox: %w", err)
 	}
 	for _, o := range w.Hosts {
-		if o.Device == nil {
-			continue
-		}
-		o.Network = s.Networks[o.Device.ID]
-		o.BMC = o.Host.BMC.Address
-		if o.BMC == "" && o.Device.OOB.IsValid() {
-			o.BMC = o.Device.OOB.String()
+		if o.Device != nil {
+			o.Network = s.Networks[o.Device.ID]
 		}
 	}
 	return nil
@@ -129,6 +173,18 @@ func (o *Observation) target() Target {
 
 // observe reads one machine and renders the answer file that it would get.
 func (r *Reconciler) observe(ctx context.Context, o *Observation) {
+	r.look(ctx, o, func(m Machine) {
+		o.Orphan = r.orphan(o.System)
+		if len(o.takes()) > 0 {
+			o.Config = unrendered
+			return
+		}
+		o.Config, o.AnswerErr = r.preview(ctx, o, m)
+	})
+}
+
+// look reads one machine, and has more done while it is connected to.
+func (r *Reconciler) look(ctx context.Context, o *Observation, more func(Machine)) {
 	if o.Device == nil || o.BMC == "" {
 		return // a finding says so
 	}
@@ -142,12 +198,7 @@ func (r *Reconciler) observe(ctx context.Context, o *Observation) {
 		o.System, o.Err = nil, err
 		return
 	}
-	o.Orphan = r.orphan(o.System)
-	if len(o.takes()) > 0 {
-		o.Config = unrendered
-		return
-	}
-	o.Config, o.AnswerErr = r.preview(ctx, o, m)
+	more(m)
 }
 
 // orphan reports whether a drive holds media that only this process can serve,

@@ -139,12 +139,23 @@ type Plan struct {
 	// Snapshot is when NetBox said what the plan rests on, when that was read
 	// from a snapshot. Such a plan is to be looked at, never applied.
 	Snapshot time.Time `json:"snapshot,omitzero"`
+	// Down are hosts that were not chosen and are unavailable in a failure domain
+	// of one that was; they count in its limits.
+	Down []Neighbour `json:"down,omitempty"`
 	// Bounds is the arithmetic behind the waves, in words; empty without installs.
 	Bounds []string `json:"bounds,omitempty"`
 	// Refused says why nothing of this plan may be applied; "" when it may.
 	Refused string `json:"refused,omitempty"`
 	// Notes concern no single host.
 	Notes []string `json:"notes,omitempty"`
+}
+
+// A Neighbour is a host beside the chosen ones.
+type Neighbour struct {
+	Host   string `json:"host"`
+	Role   string `json:"role"`
+	Domain string `json:"domain"`
+	Text   string `json:"text"` // why it is unavailable
 }
 
 // PlanFormat is the version of the plan's JSON form.
@@ -166,7 +177,7 @@ func (p *Plan) Installs() []Change {
 func (p *Plan) Work() []Change {
 	var work []Change
 	for _, c := range p.Changes {
-		if c.Action == Install || c.Action == Reinstall || c.Action == Resume {
+		if c.worked() {
 			work = append(work, c)
 		}
 	}

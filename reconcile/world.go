@@ -24,6 +24,9 @@ type World struct {
 	Notes []netbox.Finding
 	// Hosts holds an observation for every selected host.
 	Hosts map[string]*Observation
+	// Neighbours are the hosts that were not selected and that share a failure
+	// domain of their role with one that was: what is down of them counts.
+	Neighbours map[string]*Observation
 }
 
 // An Observation is what the world said about one host. A host that cannot be
