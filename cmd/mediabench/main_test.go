@@ -33,7 +33,9 @@ func bench9660(b *testing.B) *bench {
 }
 
 // BenchmarkFresh is what a fresh host's first byte waits for beside the
-// connection: rendering, patching, publishing.
+// connection: rendering, patching, publishing. Patchwork adds 0.02 to 0.15 ms to
+// a request and renders nothing, tinkerbell smee 0.6 ms, assisted-image-service
+// 1.7 ms; mastering an image takes 3.6 to 42 s.
 func BenchmarkFresh(b *testing.B) {
 	s := bench9660(b)
 	b.ReportAllocs()
