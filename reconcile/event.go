@@ -80,6 +80,7 @@ type FailureCode string
 const (
 	BMCSilent    FailureCode = "bmc-silent"     // its BMC did not answer during the install
 	MediaNotRead FailureCode = "media-not-read" // nothing was read from its media after power-on
+	MediaLost    FailureCode = "media-lost"     // its media went out of the drive during the install
 	PastDeadline FailureCode = "deadline"       // it was still on at the image's deadline
 	OffTooEarly  FailureCode = "off-too-early"  // it was off before the install could be finished
 	ResumedBlind FailureCode = "resumed-blind"  // taken up from a dead run, and nothing tells whether it has finished

@@ -60,8 +60,9 @@ type rawCheck struct {
 // says.
 type rawBMC struct {
 	BMC
-	TLS   any
-	rules map[string]BMCRule
+	TLS     any
+	rules   map[string]BMCRule
+	session *bool
 }
 
 type rawPolicy struct {
@@ -73,6 +74,7 @@ type rawPolicy struct {
 		Credentials, Profile, Marker string
 		TLS                          any
 		Rules                        map[string]any
+		Session                      *bool
 	}
 	NetBox NetBoxPolicy
 	Notify Notify

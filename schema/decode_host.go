@@ -93,6 +93,10 @@ func (d *decoder) bmc(v cue.Value, name string) rawBMC {
 			bmc.System, err = v.String()
 		case "profile":
 			bmc.Profile, err = v.String()
+		case "session":
+			var on bool
+			on, err = v.Bool()
+			bmc.session = &on
 		case "marker":
 			bmc.Marker, err = v.String()
 		case "rules":
@@ -153,7 +157,7 @@ func (d *decoder) hostFields(name string) map[string]Position {
 	fields := map[string]Position{}
 	for _, f := range [...][]string{
 		{"os"}, {"role"}, {"generation"}, {"protect"}, {"vars"}, {"labels"}, {"serial"}, {"addresses"}, {"bmc"},
-		{"bmc", "address"}, {"bmc", "credentials"}, {"bmc", "tls"}, {"bmc", "system"}, {"bmc", "profile"}, {"bmc", "rules"}, {"bmc", "marker"},
+		{"bmc", "address"}, {"bmc", "credentials"}, {"bmc", "tls"}, {"bmc", "system"}, {"bmc", "profile"}, {"bmc", "rules"}, {"bmc", "marker"}, {"bmc", "session"},
 	} {
 		if pos, found := d.index.find(append([]string{"hosts", name}, f...)...); found {
 			key := f[0]
@@ -198,6 +202,11 @@ func (d *decoder) mergeBMC(host, policy rawBMC, name string) BMC {
 	}
 	for _, rule := range slices.Sorted(maps.Keys(rules)) {
 		b.Rules = append(b.Rules, rules[rule])
+	}
+	for _, said := range []*bool{policy.session, host.session} { // the host's last
+		if said != nil {
+			b.Session = *said
+		}
 	}
 	tls := host.TLS
 	if tls == nil {

@@ -108,7 +108,7 @@ func (e *evaluation) decodeAll(v cue.Value) {
 		e.policy = e.policyOf(raw)
 	}
 	bmc := rawBMC{BMC: BMC{Credentials: raw.BMC.Credentials, Profile: raw.BMC.Profile, Marker: raw.BMC.Marker}, TLS: raw.BMC.TLS,
-		rules: e.rules(raw.BMC.Rules, "policy", "bmc", "rules")}
+		session: raw.BMC.Session, rules: e.rules(raw.BMC.Rules, "policy", "bmc", "rules")}
 	e.last["policy"] = e.index.last("policy")
 	e.images = decodeEach(e, v, "images", e.image)
 	e.roles = decodeEach(e, v, "roles", e.role)

@@ -213,6 +213,7 @@ type BMC struct {
 	TLS         TLS
 	System      string // the Redfish system's id; "" when there is but one
 	Profile     string // forces a vendor profile; "" detects it
+	Session     bool   // log in with a session, not with Basic authentication
 	// Marker is where the marker is: "asset-tag" or "efi-label".
 	Marker string
 	// Rules replace rules of the vendor profile; sorted by name.

@@ -33,7 +33,7 @@ type options struct {
 	serving             serving
 	imageCache          string
 	planOut, planFile   string
-	record              string
+	record, metrics     string
 }
 
 func (o *options) addCommon(f *pflag.FlagSet) {
@@ -61,6 +61,7 @@ func (o *options) addRun(f *pflag.FlagSet) {
 	f.BoolVar(&o.mediaAnyClient, "media-any-client", false, "serve a host's media to every address, not to its BMC's only: for BMCs behind address translation")
 	f.StringVar(&o.mediaKeyFile, "media-key-file", env("RECONCILE_MEDIA_KEY_FILE", ""), "key from which media URLs derive, made by the first run, so that a run can take up a killed one's installs; empty for one in the user's cache directory; RECONCILE_MEDIA_KEY holds the key itself (env RECONCILE_MEDIA_KEY_FILE)")
 	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run, also write the plan to this file")
+	f.StringVar(&o.metrics, "metrics", env("RECONCILE_METRICS", ""), "write what the run came to into this file, for node_exporter's textfile collector (env RECONCILE_METRICS)")
 	f.StringVar(&o.record, "record", env("RECONCILE_RECORD", ""), "keep a record of the run in a folder of its own below this directory (env RECONCILE_RECORD)")
 	f.StringVar(&o.planFile, "plan", "", "apply exactly the plan in this file, or refuse")
 }

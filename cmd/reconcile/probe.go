@@ -200,7 +200,7 @@ func (c *cli) oneBMC(ctx context.Context, args []string, bare bareBMC) (*redfish
 		return nil, err
 	}
 	return &redfish.Client{Address: address, Login: login, TLS: tls, System: declared.System, Profile: declared.Profile,
-		Overrides: overrides(declared.Rules), Marker: redfish.MarkerPlace(declared.Marker), Kept: target.AssetTag, Logger: c.logger()}, nil
+		Session: declared.Session, Overrides: overrides(declared.Rules), Marker: redfish.MarkerPlace(declared.Marker), Kept: target.AssetTag, Logger: c.logger()}, nil
 }
 
 // locate finds the BMC of a host of the fleet; NetBox is asked only when the

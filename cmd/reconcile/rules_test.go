@@ -44,6 +44,10 @@ func TestRuleNames(t *testing.T) {
 	if _, err := c.Observe(t.Context()); err == nil || strings.Contains(err.Error(), "rule ") {
 		t.Errorf("the driver does not take the rules: %v", err)
 	}
+	fleet, err = schema.Load(fleetOf("bmc: {session: true, marker: \"efi-label\"}", ""), "hosts")
+	if err != nil || !fleet.Hosts["a"].BMC.Session || fleet.Hosts["a"].BMC.Marker != "efi-label" {
+		t.Errorf("a session and a label: %+v, %v", fleet.Hosts["a"].BMC, err)
+	}
 	_, err = schema.Load(fleetOf("bmc: rules: unheard: 1", ""), "hosts")
 	if err == nil || !strings.Contains(err.Error(), "there are "+strings.Join(want, ", ")) {
 		t.Errorf("the definitions have other rules than %v: %v", want, err)

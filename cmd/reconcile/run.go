@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,6 +111,7 @@ func (c *cli) reconcile(ctx context.Context) error {
 	}
 	c.kept.Plan(plan)
 	if c.options.dryRun {
+		c.writeMetrics(plan, nil)
 		return c.dryRunEnd(plan)
 	}
 	if plan.Refused != "" || len(plan.Work()) == 0 {
@@ -137,6 +139,26 @@ func (c *cli) beginRecord(r *reconcile.Reconciler) (end func(), err error) {
 			c.logger().Warn(err.Error())
 		}
 	}, nil
+}
+
+// writeMetrics replaces the file of --metrics as a whole: a collector may read it
+// at any time. What cannot be written fails no run.
+func (c *cli) writeMetrics(plan *reconcile.Plan, rep *reconcile.Report) {
+	name := c.options.metrics
+	if name == "" {
+		return
+	}
+	var b bytes.Buffer
+	err := report.Metrics(&b, plan, rep)
+	if err == nil {
+		err = os.WriteFile(name+".new", b.Bytes(), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(name+".new", name)
+	}
+	if err != nil {
+		c.logger().Warn("writing metrics", "error", err.Error())
+	}
 }
 
 // notifier returns who tells the fleet's webhooks of this run, or nil. A secret
@@ -258,6 +280,7 @@ func (c *cli) apply(ctx context.Context, r *reconcile.Reconciler, plan *reconcil
 	rep, err := r.Apply(ctx, plan, world)
 	out.close()
 	c.kept.Report(rep)
+	c.writeMetrics(plan, rep)
 	out.notifier.End(rep, err)
 	if e := out.report(rep); e != nil {
 		return errors.Join(err, e)

@@ -137,7 +137,7 @@ func (c *cli) wire(tree *source.Tree, fleet *schema.Fleet, s *surroundings) *rec
 		}
 		return &redfish.Client{
 			Address: address, Login: login, TLS: tls, System: t.Host.BMC.System, Profile: t.Host.BMC.Profile,
-			Overrides: overrides(t.Host.BMC.Rules), Marker: redfish.MarkerPlace(t.Host.BMC.Marker), Kept: t.AssetTag,
+			Session: t.Host.BMC.Session, Overrides: overrides(t.Host.BMC.Rules), Marker: redfish.MarkerPlace(t.Host.BMC.Marker), Kept: t.AssetTag,
 			OnRequest: func(q redfish.Request) { c.kept.Request(t.Host.Name, q) },
 			Locations: known[t.Host.Name], Timing: s.bmcTiming, Logger: logger,
 		}, nil

@@ -194,7 +194,17 @@ func (c *Client) kept() string {
 	return ""
 }
 
-// awaitLabel reads the labels until they show exactly tag. Behind a claim it
+// sameInstall reports whether a label is the word of the attempt that tag is
+// the word of. The label may tell of another configuration: one run began the
+// install, and another ended it after the template had changed. It is the label
+// that says what is on the disk.
+func sameInstall(label, tag string) bool {
+	l, err := marker.Parse(label)
+	t, err2 := marker.Parse(tag)
+	return label == tag || err == nil && err2 == nil && l.State == t.State && l.Spec == t.Spec && l.Attempt == t.Attempt
+}
+
+// awaitLabel reads the labels until they show tag. Behind a claim it
 // waits for a POST: the machine has just been started from its disk.
 func (c *Client) awaitLabel(ctx context.Context, tag string, claimed bool) error {
 	deadline := time.Now()
@@ -212,7 +222,7 @@ func (c *Client) awaitLabel(ctx context.Context, tag string, claimed bool) error
 			return err
 		case !l.shown:
 			return &MarkerError{Reason: MarkerMissing, Wrote: tag, Err: errors.New(l.why)}
-		case l.marker == tag:
+		case sameInstall(l.marker, tag):
 			return nil
 		case !time.Now().Before(deadline):
 			return &MarkerError{Reason: MarkerUnlabelled, Where: string(sys.Boot.Options), Wrote: tag, Read: l.marker}

@@ -126,6 +126,29 @@ func TestLabelAfterCrash(t *testing.T) {
 	})
 }
 
+// TestLabelOfAnotherConfig: what the installer wrote before its template was
+// changed counts for the attempt that it was; a label of another attempt does not.
+func TestLabelOfAnotherConfig(t *testing.T) {
+	for label, good := range map[string]bool{
+		"rc1.k1.7f3c2a9b.00000.rocky-9.6": true, "rc1.k2.7f3c2a9b.k3j2x.rocky-9.6": false, "rc1.k1.00000000.k3j2x.rocky-9.6": false,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b, c := newLabelRig(bmctest.Generic, nil)
+			defer b.Close()
+			ctx := t.Context()
+			step1(t, "claim", c.SetMarker(ctx, claim))
+			b.Machine.Install(bmctest.Disk{Answer: labelled(label)})
+			step1(t, "on", c.SetPower(ctx, redfish.On))
+			if err := c.SetMarker(ctx, done); (err == nil) != good {
+				t.Errorf("label %s for %s: %v", label, done, err)
+			}
+			if s := look(t, c); good && s.Marker.Value != label {
+				t.Errorf("the marker is %q, want what the label says, %q", s.Marker.Value, label)
+			}
+		})
+	}
+}
+
 // TestLabelMissing: what the answer file did not write is not believed, and the
 // claim stays for the failure that follows.
 func TestLabelMissing(t *testing.T) {

@@ -100,6 +100,7 @@ func TestGolden(t *testing.T) {
 		{"report.txt", func(w io.Writer) error { return report.ReportText(w, outcomes()) }},
 		{"report.md", func(w io.Writer) error { return report.ReportMarkdown(w, outcomes()) }},
 		{"report.json", func(w io.Writer) error { return report.ReportJSON(w, outcomes()) }},
+		{"metrics.txt", func(w io.Writer) error { return report.Metrics(w, plan(), outcomes()) }},
 		{"status.json", func(w io.Writer) error { return report.StatusJSON(w, report.StatusOf(plan(), world())) }},
 		{"status.txt", func(w io.Writer) error { return report.StatusText(w, report.StatusOf(plan(), world()), noon) }},
 		{"events.txt", func(w io.Writer) error { return show(w, false) }},
