@@ -271,6 +271,10 @@ type NetBoxPolicy struct {
 	// InstallUnmarked are the device statuses whose hosts may be installed
 	// although their machine bears no marker.
 	InstallUnmarked []string
+	// Management are the networks that BMCs are in; none means anywhere.
+	Management []string
+	// DeviceTypes are the slugs that are expected; none means any.
+	DeviceTypes []string
 	// Severity overrides the severity of a cross-check rule: "off",
 	// "warning" or "error".
 	Severity map[string]string

@@ -30,6 +30,7 @@ type Rule string
 // otherwise. [Rules] lists them.
 const (
 	RuleScopeEmpty       Rule = "scope-empty"       // fatal: hosts are declared, and no device is in the scope
+	RuleScopeHalved      Rule = "scope-halved"      // fatal: most hosts, of ten or more, are not in NetBox
 	RuleVersion          Rule = "version"           // warning: NetBox's release is not a supported one
 	RulePolicy           Rule = "policy"            // warning: policy.netbox.severity names what cannot be changed
 	RuleMissing          Rule = "missing"           // error: NetBox has no device of the host's name
@@ -50,11 +51,14 @@ const (
 	RuleOOBMissing       Rule = "oob-missing"       // error: no oob_ip, and no bmc.address in the fleet
 	RuleOOBDuplicate     Rule = "oob-duplicate"     // error: another device of the scope has the same oob_ip
 	RuleOOBPrimary       Rule = "oob-primary"       // error: oob_ip is a primary address
+	RuleOOBRange         Rule = "oob-range"         // error: oob_ip is in none of policy.netbox.management
+	RuleDeviceType       Rule = "device-type"       // warning: the device type is none of policy.netbox.deviceTypes
+	RuleGeneration       Rule = "generation"        // warning: NetBox's reconcile_generation is higher than the fleet's
 	RuleOOBMismatch      Rule = "oob-mismatch"      // warning: bmc.address in the fleet differs from oob_ip
 	RulePrimaryMissing   Rule = "primary-missing"   // warning: no primary address
 	RulePrimaryDuplicate Rule = "primary-duplicate" // error: another device of the scope has the same primary address
 	RuleContext          Rule = "context"           // error: the config context under our key is not what #Context says
-	RuleBrake            Rule = "brake"             // error: the device bears a tag that forbids installs
+	RuleBrake            Rule = "brake"             // error: the device bears a tag, or a true custom field, that forbids installs
 )
 
 // These rules concern what a host is rendered from. They are decided for the
@@ -64,17 +68,19 @@ const (
 	RulePrimaryInactive  Rule = "primary-inactive"  // error: the primary address is not active
 	RulePrimaryInterface Rule = "primary-interface" // error: the primary address is on a disabled or management interface
 	RulePrimaryLength    Rule = "primary-length"    // warning: the primary address has another length than its prefix
+	RuleDNSName          Rule = "dns-name"          // warning: the primary address's dns_name is another host's
 	RuleGatewayMissing   Rule = "gateway-missing"   // warning: no gateway is known for a primary address
 	RuleGatewayOutside   Rule = "gateway-outside"   // error: the gateway is not in the primary address's prefix
 	RuleMACMissing       Rule = "mac-missing"       // error: no interface that could install has a MAC
 	RuleMACInvalid       Rule = "mac-invalid"       // error: a MAC is a group address or zero
 	RuleMACDuplicate     Rule = "mac-duplicate"     // error: two physical interfaces have the same MAC
-	RuleLAG              Rule = "lag"               // error: a LAG without members, or with a disabled one
+	RuleLAG              Rule = "lag"               // error: a LAG without members, or with one that is disabled or in other VLANs
 )
 
 // severities are the defaults.
 var severities = map[Rule]Severity{
-	RuleScopeEmpty: Fatal, RuleVersion: Warning, RulePolicy: Warning,
+	RuleScopeEmpty: Fatal, RuleScopeHalved: Fatal, RuleOOBRange: Error, RuleDeviceType: Warning, RuleGeneration: Warning,
+	RuleDNSName: Warning, RuleVersion: Warning, RulePolicy: Warning,
 	RuleMissing: Error, RuleOutside: Error, RuleNameCase: Warning, RuleNameDuplicate: Error,
 	RuleUndeclared: Warning, RuleUnnamed: Warning, RuleUnreadable: Error, RuleStatus: Error,
 	RuleSite: Error, RuleRole: Error, RulePlatform: Warning, RuleRack: Warning,

@@ -116,6 +116,29 @@ func TestCheckRules(t *testing.T) {
 			`hosts/db.cue:10:2: error: host db-01: status "provisioning" forbids installs: policy.netbox allows active, inventory, planned, staged` + page + " [status]"}},
 		{rule: "brake", devices: device(func(d *netboxtest.Device) { d.Tags = []string{"reconcile", "no-reinstall"} }), want: []string{
 			`hosts/db.cue:10:2: error: host db-01: tag "no-reinstall" forbids installs: remove it in NetBox when the device may be touched again` + page + " [brake]"}},
+		{rule: "brake", devices: device(func(d *netboxtest.Device) {
+			d.CustomFields = map[string]any{"maintenance": true, "no_reinstall": false}
+		}), want: []string{
+			`hosts/db.cue:10:2: error: host db-01: custom field "maintenance" forbids installs: remove it in NetBox when the device may be touched again` + page + " [brake]"}},
+		{rule: "scope-halved", fleet: func(f *schema.Fleet) {
+			for i := range 9 {
+				f.Hosts[fmt.Sprintf("x-%d", i)] = &schema.Host{Name: fmt.Sprintf("x-%d", i), OS: "rocky-9.6", Role: "db"}
+			}
+		}, devices: device(func(*netboxtest.Device) {}), want: append([]string{
+			`hosts/fleet.cue:3:1: fatal: NetBox shows 1 of the fleet's 10 hosts: does the token's permission hide devices? If it is as it should be, set policy.netbox.severity of "scope-halved" [scope-halved]`},
+			nine("error: host x-%d: NetBox has no device of this name: create it there, or remove the host from the fleet [missing]")...)},
+		{rule: "generation", host: &schema.Host{Name: "db-01", Generation: 2}, devices: device(func(d *netboxtest.Device) {
+			d.CustomFields = map[string]any{"reconcile_generation": 3}
+		}), want: []string{
+			"hosts/db.cue:10:2: warning: host db-01: NetBox says that generation 3 was installed, and the fleet declares 2: generations are only ever raised" + page + " [generation]"}},
+		{rule: "device-type", fleet: func(f *schema.Fleet) { f.Policy.NetBox.DeviceTypes = []string{"r650", "dl380"} }, devices: device(func(*netboxtest.Device) {}), want: []string{
+			`hosts/db.cue:10:2: warning: host db-01: device type "generic-1u" is none of policy.netbox.deviceTypes (r650, dl380)` + page + " [device-type]"}},
+		{rule: "oob-range", fleet: func(f *schema.Fleet) { f.Policy.NetBox.Management = []string{"10.9.0.0/16", "2001:db8::/32"} }, devices: device(func(*netboxtest.Device) {}), want: []string{
+			"hosts/db.cue:10:2: error: host db-01: oob_ip 10.0.0.11 is in none of policy.netbox.management (10.9.0.0/16, 2001:db8::/32): correct it in NetBox" + page + " [oob-range]"}},
+		{rule: "dns-name", networks: true, server: func(s *netboxtest.Server) { s.Prefixes = gateway }, devices: device(func(d *netboxtest.Device) {
+			d.Interfaces = []netboxtest.Interface{{Name: "eno1", MAC: "02:00:00:00:00:01", Addresses: []string{d.Primary4}, DNSName: "db-02.example.net"}}
+		}), want: []string{
+			`hosts/db.cue:10:2: warning: host db-01: primary_ip4 10.20.0.11/24 has the dns_name "db-02.example.net", which is another host's` + page + " [dns-name]"}},
 		{rule: "site", host: &schema.Host{Name: "db-01", Site: "asia/osaka"}, devices: device(func(*netboxtest.Device) {}), want: []string{
 			`hosts/db.cue:10:2: error: host db-01: declared in the folder of site "osaka", NetBox has it in site "tokyo": move one of them` + page + " [site]"}},
 		{rule: "role", devices: device(func(d *netboxtest.Device) { d.Role = "web" }), want: []string{
@@ -188,9 +211,11 @@ func TestCheckRules(t *testing.T) {
 			"hosts/db.cue:10:2: error: host db-01: MAC 02:00:00:00:00:01 of interface eno2 also on db-01 eno1 (NetBox id 1)" + page + " [mac-duplicate]"}},
 		{rule: "lag", networks: true, server: func(s *netboxtest.Server) { s.Prefixes = gateway }, devices: device(func(d *netboxtest.Device) {
 			d.Interfaces = []netboxtest.Interface{{Name: "bond0", Type: "lag"}, {Name: "bond1", Type: "lag"},
-				{Name: "eno1", MAC: "02:00:00:00:00:01"}, {Name: "eno2", MAC: "02:00:00:00:00:02", LAG: "bond0", Disabled: true}}
+				{Name: "eno1", MAC: "02:00:00:00:00:01"}, {Name: "eno2", MAC: "02:00:00:00:00:02", LAG: "bond0", Disabled: true},
+				{Name: "eno3", LAG: "bond0", VLAN: 7}}
 		}), want: []string{
 			"hosts/db.cue:10:2: error: host db-01: LAG bond0 has member eno2, which NetBox has disabled" + page + " [lag]",
+			"hosts/db.cue:10:2: error: host db-01: LAG bond0 has member eno3, which is in other VLANs" + page + " [lag]",
 			"hosts/db.cue:10:2: error: host db-01: LAG bond1 has no members" + page + " [lag]"}},
 		{rule: "", networks: true, server: func(s *netboxtest.Server) { s.Prefixes = gateway }, devices: device(func(*netboxtest.Device) {})},
 	}
@@ -226,6 +251,13 @@ func TestCheckRules(t *testing.T) {
 			t.Errorf("rule %s has no test", rule)
 		}
 	}
+}
+
+func nine(format string) (lines []string) {
+	for i := range 9 {
+		lines = append(lines, fmt.Sprintf(format, i))
+	}
+	return lines
 }
 
 func TestCheckRecorded(t *testing.T) {

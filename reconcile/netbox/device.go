@@ -137,6 +137,8 @@ type Network struct {
 	// PrimaryStatus is the status of the primary addresses that are not
 	// "active", by address.
 	PrimaryStatus map[string]string `json:",omitempty"`
+	// PrimaryDNS is the dns_name of the primary addresses that have one.
+	PrimaryDNS map[string]string `json:",omitempty"`
 	// Prefix4 and Prefix6 are the most specific prefixes that NetBox knows
 	// around the primary addresses.
 	Prefix4, Prefix6 netip.Prefix

@@ -257,6 +257,12 @@ func (w *wiring) primary(n *Network, p netip.Prefix, a wireAddress) {
 		}
 		n.PrimaryStatus[p.String()] = string(a.Status)
 	}
+	if a.DNSName != "" {
+		if n.PrimaryDNS == nil {
+			n.PrimaryDNS = make(map[string]string)
+		}
+		n.PrimaryDNS[p.String()] = oneLine(a.DNSName)
+	}
 	around := w.around(p.Addr(), a.VRF.ID)
 	if len(around) == 0 {
 		return

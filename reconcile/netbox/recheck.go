@@ -79,10 +79,8 @@ func Objection(p *schema.NetBoxPolicy, was, now *Device) string {
 	if lacks := scope.lacks(now); lacks != "" {
 		out = append(out, "its device "+lacks+" now")
 	}
-	for _, tag := range brakes {
-		if contains(now.Tags, tag) {
-			out = append(out, fmt.Sprintf("its device bears the tag %q", tag))
-		}
+	for _, brake := range now.brakes() {
+		out = append(out, "its device bears the "+brake)
 	}
 	for _, problem := range now.Problems {
 		if !contains(was.Problems, problem) {

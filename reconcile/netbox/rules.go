@@ -11,8 +11,24 @@ import (
 	"github.com/metalcue/metalcue/schema"
 )
 
-// brakes are tags by which a person in NetBox keeps hands off a device.
+// brakes are tags by which a person in NetBox keeps hands off a device. A
+// custom field of such a name, with "_" in place of "-", does the same when it
+// is true.
 var brakes = []string{"no-reinstall", "no-reconcile", "maintenance"}
+
+// brakes returns those that a device bears: `tag "maintenance"`.
+func (d *Device) brakes() []string {
+	var found []string
+	for _, tag := range brakes {
+		if contains(d.Tags, tag) {
+			found = append(found, fmt.Sprintf("tag %q", tag))
+		}
+		if name := strings.ReplaceAll(tag, "-", "_"); d.CustomFields[name] == true {
+			found = append(found, fmt.Sprintf("custom field %q", name))
+		}
+	}
+	return found
+}
 
 func (c *checker) checkScope() {
 	for name := range c.fleet.Policy.NetBox.Severity {
@@ -28,6 +44,17 @@ func (c *checker) checkScope() {
 	}
 	if w := versionWarning(c.snapshot.Version); w != "" {
 		c.report(Finding{Rule: RuleVersion, Field: "netbox-version", Msg: w, Got: c.snapshot.Version})
+	}
+	lost := 0
+	for name := range c.fleet.Hosts {
+		if key := strings.ToLower(name); len(c.names[key])+len(c.outside[key]) == 0 {
+			lost++
+		}
+	}
+	if n := len(c.fleet.Hosts); n >= 10 && lost*2 > n && len(c.snapshot.Devices) > 0 {
+		c.report(Finding{Rule: RuleScopeHalved, Field: "count", Pos: c.fleet.Policy.Pos,
+			Want: fmt.Sprintf("%d devices", n), Got: fmt.Sprintf("%d devices", n-lost),
+			Msg: fmt.Sprintf("NetBox shows %d of the fleet's %d hosts: does the token's permission hide devices? If it is as it should be, set policy.netbox.severity of %q", n-lost, n, RuleScopeHalved)})
 	}
 	if len(c.snapshot.Devices) == 0 && len(c.fleet.Hosts) > 0 {
 		c.report(Finding{Rule: RuleScopeEmpty, Field: "count", Pos: c.fleet.Policy.Pos,
@@ -113,10 +140,15 @@ func (s *subject) checkStanding() {
 		want := strings.Join(allowed, ", ")
 		s.finding(RuleStatus, "status", "", want, d.Status, "status %q forbids installs: policy.netbox allows %s", d.Status, want)
 	}
-	for _, tag := range brakes {
-		if contains(s.device.Tags, tag) {
-			s.finding(RuleBrake, "tags", "", "", tag, "tag %q forbids installs: remove it in NetBox when the device may be touched again", tag)
-		}
+	for _, brake := range s.device.brakes() {
+		s.finding(RuleBrake, "tags", "", "", brake, "%s forbids installs: remove it in NetBox when the device may be touched again", brake)
+	}
+	if n, ok := s.device.CustomFields["reconcile_generation"].(int64); ok && n > int64(s.host.Generation) {
+		s.finding(RuleGeneration, "reconcile_generation", "generation", fmt.Sprint(s.host.Generation), fmt.Sprint(n),
+			"NetBox says that generation %d was installed, and the fleet declares %d: generations are only ever raised", n, s.host.Generation)
+	}
+	if d := s.device; len(p.DeviceTypes) > 0 && !slices.Contains(p.DeviceTypes, d.DeviceType) {
+		s.finding(RuleDeviceType, "device_type", "", strings.Join(p.DeviceTypes, ", "), d.DeviceType, "device type %q is none of policy.netbox.deviceTypes (%s)", d.DeviceType, strings.Join(p.DeviceTypes, ", "))
 	}
 }
 
@@ -181,6 +213,13 @@ func (s *subject) checkOOB() {
 	}
 	if all := s.primary[d.OOB.String()]; len(all) > 0 {
 		s.finding(RuleOOBPrimary, "oob_ip", "bmc.address", "", d.OOB.String(), "oob_ip %s is a primary address of %s, so it is no BMC's: correct it in NetBox", d.OOB, places(all))
+	}
+	if ranges := s.fleet.Policy.NetBox.Management; len(ranges) > 0 && !slices.ContainsFunc(ranges, func(r string) bool {
+		p, err := netip.ParsePrefix(r)
+		return err == nil && p.Contains(d.OOB)
+	}) {
+		want := strings.Join(ranges, ", ")
+		s.finding(RuleOOBRange, "oob_ip", "bmc.address", want, d.OOB.String(), "oob_ip %s is in none of policy.netbox.management (%s): correct it in NetBox", d.OOB, want)
 	}
 	if a, err := netip.ParseAddr(hostOf(declared)); declared != "" && err == nil && a != d.OOB {
 		s.finding(RuleOOBMismatch, "oob_ip", "bmc.address", a.String(), d.OOB.String(), "declared with bmc.address %s, NetBox has oob_ip %s; the declared one is used", a, d.OOB)

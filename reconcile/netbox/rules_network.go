@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,11 @@ func (s *subject) checkFamily(n *Network, field string, p, around netip.Prefix, 
 	}
 	if status, ok := n.PrimaryStatus[p.String()]; ok {
 		s.finding(RulePrimaryInactive, field, "", "active", status, "%s %s has status %q in NetBox, not \"active\"", field, p, status)
+	}
+	if name := n.PrimaryDNS[p.String()]; name != "" {
+		if label, _, _ := strings.Cut(name, "."); !strings.EqualFold(label, s.host.Name) {
+			s.finding(RuleDNSName, field, "", s.host.Name, name, "%s %s has the dns_name %q, which is another host's", field, p, name)
+		}
 	}
 	for _, i := range n.Interfaces {
 		if !i.bears(p) {
@@ -101,6 +107,9 @@ func (s *subject) checkLAGs(n *Network) {
 				continue
 			}
 			members++
+			if (i.VLAN != 0 || len(i.TaggedVLANs) > 0) && (i.VLAN != lag.VLAN || !slices.Equal(i.TaggedVLANs, lag.TaggedVLANs)) {
+				s.finding(RuleLAG, "lag", "", "", i.Name, "LAG %s has member %s, which is in other VLANs", lag.Name, i.Name)
+			}
 			if !i.Enabled {
 				s.finding(RuleLAG, "lag", "", "", i.Name, "LAG %s has member %s, which NetBox has disabled", lag.Name, i.Name)
 			}
