@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 
 	nb "github.com/netbox-community/go-netbox/v4"
@@ -198,14 +197,7 @@ func (a Allocation) check(row *wireAddress, port int) (netip.Prefix, error) {
 
 // prefixID finds the named prefix.
 func (c *Client) prefixID(ctx context.Context, a Allocation) (int, error) {
-	rows, err := listing[wirePrefix]{
-		what: "prefixes", query: url.Values{"fields": {prefixFields}}, row: decodeRow[wirePrefix],
-		id: func(p *wirePrefix) int { return p.ID },
-		fetch: func(ctx context.Context, limit, offset int32) (*http.Response, error) {
-			_, resp, err := c.api.IpamAPI.IpamPrefixesList(ctx).Prefix([]string{a.Prefix.Masked().String()}).Ordering("id").Limit(limit).Offset(offset).Execute()
-			return resp, err
-		},
-	}.read(ctx, c)
+	rows, err := c.listPrefixes(ctx, []string{a.Prefix.Masked().String()})
 	if err != nil {
 		return 0, err
 	}

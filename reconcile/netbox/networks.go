@@ -3,6 +3,7 @@ package netbox
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -18,8 +19,8 @@ import (
 const maxDevices = 200
 
 // Networks reads how the given devices of the snapshot are connected and adds
-// it to s.Networks: two requests for each 200 devices, one for each thousand
-// prefixes, and up to three for tagged addresses. It sends GET only. Devices
+// it to s.Networks: two requests for each 200 devices, one or two for
+// prefixes when the devices are few, and up to three for tagged addresses. It sends GET only. Devices
 // that are in s.Networks already are not read again.
 func (c *Client) Networks(ctx context.Context, s *Snapshot, ids []int) error {
 	if err := c.open(); err != nil {
@@ -40,7 +41,7 @@ func (c *Client) Networks(ctx context.Context, s *Snapshot, ids []int) error {
 	if len(devices) == 0 {
 		return nil
 	}
-	w, err := c.wiring(ctx, slices.Sorted(maps.Keys(devices)))
+	w, err := c.wiring(ctx, devices)
 	if err != nil {
 		return err
 	}
@@ -63,6 +64,13 @@ type wiring struct {
 	interfaces map[int][]wireInterface // by device
 	addresses  map[int][]wireAddress   // by interface
 	prefixes   []prefix                // most specific first
+	vrfs       map[vrfOf]int           // of the prefixes around primary addresses
+}
+
+// A vrfOf is a prefix around a primary address of a device.
+type vrfOf struct {
+	device int
+	net    netip.Prefix
 }
 
 type prefix struct {
@@ -72,8 +80,9 @@ type prefix struct {
 }
 
 // wiring reads interfaces, addresses and prefixes.
-func (c *Client) wiring(ctx context.Context, ids []int) (*wiring, error) {
-	w := &wiring{interfaces: make(map[int][]wireInterface), addresses: make(map[int][]wireAddress)}
+func (c *Client) wiring(ctx context.Context, devices map[int]*Device) (*wiring, error) {
+	ids := slices.Sorted(maps.Keys(devices))
+	w := &wiring{vrfs: make(map[vrfOf]int), interfaces: make(map[int][]wireInterface), addresses: make(map[int][]wireAddress)}
 	count := (len(ids) + maxDevices - 1) / maxDevices
 	interfaces, addresses := make([][]wireInterface, count), make([][]wireAddress, count)
 	g, ctx := errgroup.WithContext(ctx)
@@ -85,7 +94,7 @@ func (c *Client) wiring(ctx context.Context, ids []int) (*wiring, error) {
 		g.Go(func() (err error) { interfaces[i], err = c.interfaces(ctx, chunk); return err })
 		g.Go(func() (err error) { addresses[i], err = c.addressesOf(ctx, chunk); return err })
 	}
-	g.Go(func() (err error) { w.prefixes, err = c.prefixes(ctx); return err })
+	g.Go(func() (err error) { w.prefixes, err = c.prefixes(ctx, devices); return err })
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
@@ -136,20 +145,106 @@ func (c *Client) addresses(ctx context.Context, filter func(nb.ApiIpamIpAddresse
 	}.read(ctx, c)
 }
 
-// prefixes reads all prefixes, the most specific first.
-func (c *Client) prefixes(ctx context.Context) ([]prefix, error) {
-	in := newInterner()
-	rows, err := listing[wirePrefix]{
+// prefixes reads the prefixes around the devices' primary addresses, the most
+// specific first. Asking for those that there could be takes one request for
+// about a hundred; where that is more than reading all prefixes, all are read.
+func (c *Client) prefixes(ctx context.Context, devices map[int]*Device) ([]prefix, error) {
+	var asked []string
+	for _, d := range devices {
+		for _, p := range []netip.Prefix{d.Primary4, d.Primary6} {
+			asked = append(asked, supernets(p.Addr())...)
+		}
+	}
+	slices.Sort(asked)
+	asked = slices.Compact(asked) // none, where no device has an address
+	parts := slices.Collect(chunks(asked, len(asked)+1, func(s string) int { return len("&prefix=") + len(url.QueryEscape(s)) }))
+	if len(parts) > maxGuesses {
+		count, err := c.countPrefixes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if (count+pageSize-1)/pageSize < len(parts) {
+			rows, err := c.listPrefixes(ctx, nil)
+			return sortedPrefixes(rows, err)
+		}
+	}
+	found := make([][]wirePrefix, len(parts))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.parallel())
+	for i, part := range parts {
+		g.Go(func() (err error) {
+			if found[i], err = c.listPrefixes(ctx, part); err != nil {
+				return err
+			}
+			for _, row := range found[i] {
+				if !slices.Contains(part, row.Prefix) {
+					return fmt.Errorf("reading prefixes from NetBox: %w: asked for %d prefixes, it sent %s", ErrFilterIgnored, len(part), oneLine(row.Prefix))
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return sortedPrefixes(slices.Concat(found...), nil)
+}
+
+// maxGuesses is how many requests for possible prefixes are sent without
+// counting first how many prefixes there are.
+const maxGuesses = 3
+
+// supernets are the prefixes that could be around an address.
+func supernets(a netip.Addr) []string {
+	if !a.IsValid() {
+		return nil
+	}
+	shortest := 8
+	if a.Is6() {
+		shortest = 16
+	}
+	var out []string
+	for bits := shortest; bits <= a.BitLen(); bits++ {
+		out = append(out, netip.PrefixFrom(a, bits).Masked().String())
+	}
+	return out
+}
+
+// countPrefixes asks how many prefixes there are.
+func (c *Client) countPrefixes(ctx context.Context) (count int, err error) {
+	k := call{query: url.Values{"fields": {"id"}}, sink: func(r io.Reader) (err error) {
+		count, err = decodePage(r, func([]byte) error { return nil })
+		return err
+	}}
+	err = c.get(ctx, "prefixes", k, func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.api.IpamAPI.IpamPrefixesList(ctx).Limit(1).Execute()
+		return resp, err
+	})
+	return count, err
+}
+
+// listPrefixes reads the named prefixes, nil for all.
+func (c *Client) listPrefixes(ctx context.Context, names []string) ([]wirePrefix, error) {
+	return listing[wirePrefix]{
 		what: "prefixes", query: url.Values{"fields": {prefixFields}}, row: decodeRow[wirePrefix],
 		id: func(p *wirePrefix) int { return p.ID },
 		fetch: func(ctx context.Context, limit, offset int32) (*http.Response, error) {
-			_, resp, err := c.api.IpamAPI.IpamPrefixesList(ctx).Ordering("id").Limit(limit).Offset(offset).Execute()
+			r := c.api.IpamAPI.IpamPrefixesList(ctx)
+			if names != nil {
+				r = r.Prefix(names)
+			}
+			_, resp, err := r.Ordering("id").Limit(limit).Offset(offset).Execute()
 			return resp, err
 		},
 	}.read(ctx, c)
+}
+
+// sortedPrefixes brings rows into the form that is used.
+func sortedPrefixes(rows []wirePrefix, err error) ([]prefix, error) {
 	if err != nil {
 		return nil, err
 	}
+	in := newInterner()
 	out := make([]prefix, 0, len(rows))
 	for i := range rows {
 		p, err := netip.ParsePrefix(rows[i].Prefix)
@@ -238,7 +333,7 @@ func (w *wiring) port(n *Network, d *Device, row wireInterface) Interface {
 		}
 		primary := p == d.Primary4 || p == d.Primary6
 		if primary {
-			w.primary(n, p, a)
+			w.primary(n, d.ID, p, a)
 		} else if a.Status == "deprecated" {
 			continue
 		}
@@ -250,7 +345,7 @@ func (w *wiring) port(n *Network, d *Device, row wireInterface) Interface {
 }
 
 // primary notes what is known of a primary address.
-func (w *wiring) primary(n *Network, p netip.Prefix, a wireAddress) {
+func (w *wiring) primary(n *Network, device int, p netip.Prefix, a wireAddress) {
 	if a.Status != "active" {
 		if n.PrimaryStatus == nil {
 			n.PrimaryStatus = make(map[string]string)
@@ -267,6 +362,7 @@ func (w *wiring) primary(n *Network, p netip.Prefix, a wireAddress) {
 	if len(around) == 0 {
 		return
 	}
+	w.vrfs[vrfOf{device, around[0].net}] = a.VRF.ID
 	if p.Addr().Is4() {
 		n.Prefix4 = around[0].net
 	} else {

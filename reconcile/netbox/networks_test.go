@@ -1,6 +1,8 @@
 package netbox_test
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -159,8 +161,8 @@ func TestNetworksRequests(t *testing.T) {
 	if err := c.Networks(t.Context(), s, ids); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(nb.Requests()); got != 2*3+1 || len(s.Networks) != 450 {
-		t.Errorf("got %d requests for %d networks, want 7 for 450", got, len(s.Networks))
+	if got := len(nb.Requests()); got != 2*3 || len(s.Networks) != 450 {
+		t.Errorf("got %d requests for %d networks, want 6 for 450", got, len(s.Networks))
 	}
 	for _, r := range nb.Requests() {
 		if n := len(r.Path) + len(r.Query); n > 3800 || r.Method != "GET" {
@@ -195,5 +197,59 @@ func TestNetworksDenied(t *testing.T) {
 	err = c.Networks(t.Context(), s, []int{1})
 	if err == nil || !strings.Contains(err.Error(), "reading interfaces from NetBox: GET /api/dcim/interfaces/: 403") || len(s.Networks) != 0 {
 		t.Errorf("got %v, networks %v", err, s.Networks)
+	}
+}
+
+// Few devices need few prefixes of many; many devices read them all, once that
+// is less.
+func TestNetworksPrefixes(t *testing.T) {
+	nb := &netboxtest.Server{}
+	for i := range 400 {
+		nb.Devices = append(nb.Devices, netboxtest.Device{Name: fmt.Sprintf("h%d", i), Primary4: fmt.Sprintf("10.%d.7.9/24", i%250), Primary6: fmt.Sprintf("2001:db8:%x::9/64", i)})
+	}
+	for i := range 2500 {
+		nb.Prefixes = append(nb.Prefixes, netboxtest.Prefix{Prefix: fmt.Sprintf("10.%d.%d.0/24", i/10, i%10), CustomFields: map[string]any{"gateway": fmt.Sprintf("10.%d.%d.1", i/10, i%10)}})
+	}
+	for _, tt := range []struct{ hosts, most int }{{1, 2}, {2, 3}, {400, 4}} {
+		c := client(nb)
+		s, err := c.Scan(t.Context(), scopeTag, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []int
+		for _, d := range s.Devices[:tt.hosts] {
+			ids = append(ids, d.ID)
+		}
+		nb.Forget()
+		if err := c.Networks(t.Context(), s, ids); err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		for _, r := range nb.Requests() {
+			if strings.Contains(r.Path, "prefixes") {
+				asked++
+			}
+			if len(r.Path)+len(r.Query) > 3800 {
+				t.Errorf("a request line of %d bytes", len(r.Path)+len(r.Query))
+			}
+		}
+		if asked > tt.most {
+			t.Errorf("%d hosts: %d requests for prefixes, want at most %d", tt.hosts, asked, tt.most)
+		}
+		for _, id := range ids {
+			d, n := s.Devices[id-1], s.Networks[id]
+			if !n.Prefix4.IsValid() || !n.Prefix4.Contains(d.Primary4.Addr()) || !n.Gateway4.IsValid() {
+				t.Fatalf("%s: got %+v", d.Name, n)
+			}
+		}
+	}
+	nb.SetFaults(netboxtest.Fault{Path: "prefixes", IgnoreFilters: true})
+	c := client(nb)
+	s, err := c.Scan(t.Context(), scopeTag, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Networks(t.Context(), s, []int{1}); !errors.Is(err, netbox.ErrFilterIgnored) {
+		t.Errorf("got %v", err)
 	}
 }

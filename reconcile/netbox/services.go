@@ -35,7 +35,7 @@ func (c *Client) services(ctx context.Context, w *wiring, devices map[int]*Devic
 		}
 		for id := range devices {
 			n := networks[id]
-			n.useTagged(tag, tagged, w)
+			n.useTagged(tag, tagged, w, id)
 			networks[id] = n
 		}
 	}
@@ -183,7 +183,7 @@ func (n *Network) servers(path string, v any) ([]string, bool) {
 }
 
 // useTagged takes addresses that bear a tag and lie in the device's prefixes.
-func (n *Network) useTagged(tag string, tagged []wireAddress, w *wiring) {
+func (n *Network) useTagged(tag string, tagged []wireAddress, w *wiring, id int) {
 	if !n.lacks(tag) {
 		return
 	}
@@ -195,7 +195,7 @@ func (n *Network) useTagged(tag string, tagged []wireAddress, w *wiring) {
 				continue
 			}
 			// The same address may exist in another VRF.
-			if around := w.around(p.Addr(), row.VRF.ID); len(around) > 0 && around[0].net == net {
+			if vrf, ok := w.vrfs[vrfOf{id, net}]; ok && vrf == row.VRF.ID {
 				found = append(found, p.Addr())
 			}
 		}
