@@ -17,7 +17,8 @@
 // The server knows which ranges of a medium are boot loader, kernel, answer file
 // and so on ([Region]), and accounts every byte it hands to the network. That
 // is the only view into a machine that installs: see [Publication.Progress] and
-// [Server.OnEvent].
+// [Server.OnEvent]. Controllers read ahead, so that a phase must be told by bytes
+// that nobody reads for the sake of another's.
 //
 // # Secrets
 //

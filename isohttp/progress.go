@@ -29,9 +29,12 @@ type Progress struct {
 	Phases []PhaseProgress `json:"phases"` // in the order of the phases; those the medium has
 	Files  []FileProgress  `json:"files"`  // those of which something was read, in the order of the regions
 
-	// Reloads counts how often firmware or boot loader were read again after
-	// initrd, answer file or payload: something booted from the medium again.
-	// Restarts counts those that went on to the kernel: the installer ran again.
+	// Reloads counts how often the boot loader was read again, or a kernel loaded
+	// again, after initrd, answer file or payload: something booted from the
+	// medium again. Restarts counts those that went on to the kernel: the
+	// installer ran again. One boot leaves both at 0, however far a controller
+	// reads ahead, if the files that differ between phases lie apart; see
+	// Apart of iso9660.Edit.
 	Reloads  int `json:"reloads"`
 	Restarts int `json:"restarts"`
 
