@@ -44,6 +44,11 @@ func (r *Reconciler) renderedFiles(ctx context.Context, o *Observation, b *base)
 	}
 	var files []RenderedFile
 	for _, c := range rendered.Changes {
+		if text := rendered.Answer; c.Path == text.Path && !bytes.Equal(c.Data, text.Data) {
+			// It is in an archive, which nobody could read.
+			files = append(files, RenderedFile{Name: c.Path, Data: text.Data, Diff: string(diff.Diff("/dev/null", nil, c.Path, text.Data))})
+			continue
+		}
 		f, err := renderedFile(b.iso, c)
 		if err != nil {
 			return nil, err

@@ -56,6 +56,21 @@ func TestReadyTemplates(t *testing.T) {
 				t.Errorf("%s, disks %s: it is no JSON", template, disks)
 			}
 		}
+		for _, other := range layouts() {
+			if installer(other) != installer(l) {
+				continue
+			}
+			r := liveRequest(t, other, template)
+			r.Data.Vars["disk"], r.Data.Vars["bootLabel"] = "sda", name == "agama"
+			out, err := answer.Render(r)
+			if err != nil || !out.PowersOff {
+				t.Errorf("%s on %s: %v", template, other.name, err)
+				continue
+			}
+			if strings.Contains(string(out.Answer.Data), "efibootmgr") != (name == "agama") {
+				t.Errorf("%s on %s: the marker is not written into the boot entry", template, other.name)
+			}
+		}
 		for want, spoil := range map[string]func(r *answer.Request){
 			"serial number":                 func(r *answer.Request) { r.Data.Device.Serial = "" },
 			"nobody could log in":           func(r *answer.Request) { r.Data.Vars["sshKeys"] = []any{} },

@@ -119,7 +119,7 @@ func TestGrubTakesTheMenus(t *testing.T) {
 				n++
 			}
 		}
-		if n == 0 && r.ISO.EFI != nil {
+		if n == 0 && l.family != "esxi" && l.family != "flatcar" { // which have other loaders
 			t.Errorf("%s has no menu of GRUB", l.name)
 		}
 	}
