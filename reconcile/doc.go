@@ -48,7 +48,10 @@
 //   - Looking changes nothing: BMCs and NetBox see GET only, and no file
 //     appears. TestDryRunReadsOnly.
 //   - A plan is bound to its commit and to what each machine bore.
-//     TestStalePlan.
+//     TestStalePlan. One that rests on a snapshot of NetBox is never applied.
+//     TestSnapshotPlan.
+//   - A host gets an address from NetBox only as its plan said, once, whatever
+//     becomes of the answer. TestTakesAddress, TestTakesAddressFaults.
 //   - Equal arguments give equal plans. TestDiffIsPure.
 //   - A plan that exceeds the guard is refused as a whole. TestGuardRefusesThePlan.
 //   - The limits of a rollout are exact at every moment.

@@ -19,7 +19,15 @@
 // complete when its count, the length of each page and the number of different
 // ids agree; the next link is never followed, because it may name another
 // host. An answer that is not JSON, a redirect, or a body beyond its bound is
-// an error. Only GET is sent by anything but [Client.WriteBack].
+// an error. Only GET is sent by anything but [Client.WriteBack],
+// [Client.Allocate], and [Client.Setup] when it is to apply. What a long run
+// must know again before it acts it asks for with [Client.Recheck].
+//
+// # How it is known to be right
+//
+// TestWholeLayer runs everything against netboxtest as each release; TestLive,
+// under the build tag live, runs the same against a real NetBox, as a user with
+// no more than [Permissions], and demands equal facts of both.
 //
 // # Releases
 //
