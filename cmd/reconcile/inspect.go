@@ -175,7 +175,7 @@ func (i *inspection) look(iso answer.ISO) error {
 }
 
 // telling are the files in which installers say what they are.
-var telling = []string{".treeinfo", ".discinfo", ".disk/info", "media.1/media"}
+var telling = []string{".treeinfo", ".discinfo", ".disk/info", "media.1/media", ".cd-info", "BOOT.CFG", "FAI-CD"}
 
 var versionWord = regexp.MustCompile(`[0-9]+(?:[.-][0-9]+|-SP[0-9]+)*`)
 

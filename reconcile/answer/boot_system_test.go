@@ -23,7 +23,7 @@ import (
 
 // boots says by which firmware the media of a family are booted in these tests.
 var boots = map[string]string{"rhel": "bios uefi", "debian": "bios uefi", "ubuntu": "bios uefi", "suse": "bios uefi",
-	"proxmox": "bios uefi", "fai": "uefi", "coreos": "bios", "flatcar": "bios"}
+	"proxmox": "bios uefi", "fai": "uefi", "flatcar": "bios"}
 
 // A grubHome says where GRUB in the EFI image of a family finds its menu: in a
 // folder of the device that it was started from, or of the one with a file.
@@ -130,6 +130,9 @@ func bootable(t *testing.T, l layout, linux []byte) map[string][]byte {
 	}
 	iso := l.iso()
 	for _, fsys := range []fs.FS{iso.Tree, iso.EFI} {
+		if fsys == nil {
+			continue
+		}
 		for name := range fsys.(fstest.MapFS) {
 			switch base := strings.ToLower(path.Base(name)); base {
 			case "vmlinuz", "linux", "linux26":
