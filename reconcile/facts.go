@@ -47,7 +47,7 @@ func interfaces(o *Observation) []answer.Interface {
 	for _, i := range o.Network.Interfaces {
 		all = append(all, answer.Interface{
 			Name: i.Name, Type: i.Type, MAC: i.MAC, Enabled: i.Enabled, MgmtOnly: i.MgmtOnly, MTU: i.MTU,
-			LAG: i.LAG, Parent: i.Parent, VLAN: i.VLAN, TaggedVLANs: i.TaggedVLANs, Addresses: i.Addresses, Primary: i.Primary,
+			LAG: i.LAG, Parent: i.Parent, Bridge: i.Bridge, VLAN: i.VLAN, TaggedVLANs: i.TaggedVLANs, Addresses: i.Addresses, Primary: i.Primary,
 		})
 	}
 	return all

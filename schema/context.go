@@ -23,6 +23,7 @@ const contextName = "#Context"
 // the one of this package. It is safe for concurrent use.
 type contextCheck struct {
 	mu    sync.Mutex // CUE's values are for one goroutine at a time
+	cue   *cue.Context
 	value cue.Value
 	known map[string][]Violation // what was said of a context before
 }
@@ -51,7 +52,7 @@ func (c *contextCheck) check(context []byte) []Violation {
 	if err != nil {
 		return []Violation{{Msg: "it is not JSON"}}
 	}
-	v := c.value.Unify(c.value.Context().BuildExpr(expr))
+	v := c.value.Unify(c.cue.BuildExpr(expr))
 	err = v.Validate(cue.Concrete(true), cue.All())
 	byPath := map[string]*Violation{}
 	for _, e := range errors.Errors(err) {
@@ -87,7 +88,7 @@ func (c *contextCheck) check(context []byte) []Violation {
 // definitions and what they may refer to are evaluated again: a whole fleet
 // would have to be kept in memory for them otherwise.
 func (w *workspace) newContextCheck(dir string, inst, definitions *build.Instance) (*contextCheck, []Violation) {
-	c := &contextCheck{known: map[string][]Violation{}}
+	c := &contextCheck{cue: cuecontext.New(), known: map[string][]Violation{}}
 	source := definitions
 	if slices.ContainsFunc(inst.Files, declaresContext) {
 		var err error
@@ -110,7 +111,7 @@ func (w *workspace) newContextCheck(dir string, inst, definitions *build.Instanc
 			}
 		}
 	}
-	v := cuecontext.New().BuildInstance(source)
+	v := c.cue.BuildInstance(source)
 	c.value = v.LookupPath(cue.ParsePath(contextName))
 	if err := cmp.Or(v.Err(), c.value.Validate()); err != nil {
 		return nil, violationsOf(err, Position{File: positionOf(inst.Files[0].Pos()).File})

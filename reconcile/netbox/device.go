@@ -109,8 +109,9 @@ type Interface struct {
 	Enabled  bool
 	MgmtOnly bool
 	MTU      int // 0 when not set
-	// LAG and Parent are names of interfaces of the same device.
-	LAG, Parent string
+	// LAG, Parent and Bridge are names of interfaces of the same device.
+	LAG, Parent, Bridge string
+
 	VLAN        int // the untagged VLAN's id, 0 for none
 	TaggedVLANs []int
 	Addresses   []netip.Prefix

@@ -301,7 +301,7 @@ func (n *Network) problem(format string, args ...any) {
 func (w *wiring) port(n *Network, d *Device, row wireInterface) Interface {
 	i := Interface{
 		ID: row.ID, Name: row.Name, Type: string(row.Type), Enabled: row.Enabled, MgmtOnly: row.MgmtOnly,
-		MTU: row.MTU, LAG: row.LAG.Name, Parent: row.Parent.Name, VLAN: row.Untagged.VID,
+		MTU: row.MTU, LAG: row.LAG.Name, Parent: row.Parent.Name, Bridge: row.Bridge.Name, VLAN: row.Untagged.VID,
 	}
 	for _, v := range row.Tagged {
 		i.TaggedVLANs = append(i.TaggedVLANs, v.VID)

@@ -21,8 +21,9 @@ func bonded() netboxtest.Device {
 			{Name: "bond0", Type: "lag", MTU: 9000, VLAN: 120, TaggedVLANs: []int{140, 130}, Addresses: []string{"2001:db8:20::b/64", "10.20.0.11/22"}},
 			{Name: "eno1", Type: "25gbase-sr", MAC: "B4:45:06:01:00:01", LAG: "bond0", MTU: 9000},
 			{Name: "eno2", Type: "25gbase-sr", OtherMACs: []string{"B4:45:06:01:00:02"}, LAG: "bond0", Disabled: true},
-			{Name: "bond0.130", Type: "virtual", Parent: "bond0", VLAN: 130, Addresses: []string{"10.30.0.11/22"}},
+			{Name: "bond0.130", Type: "virtual", Parent: "bond0", Bridge: "br0", VLAN: 130, Addresses: []string{"10.30.0.11/22"}},
 			{Name: "bmc", Type: "1000base-t", MAC: "B4:45:06:01:00:03", MgmtOnly: true},
+			{Name: "br0", Type: "bridge"},
 		},
 	}
 }
@@ -62,8 +63,9 @@ func TestNetworkInterfaces(t *testing.T) {
 				Addresses: prefixes("10.20.0.11/22", "2001:db8:20::b/64"), Primary: true},
 			{ID: 2, Name: "eno1", Type: "25gbase-sr", MAC: "b4:45:06:01:00:01", MACs: []string{"b4:45:06:01:00:01"}, Enabled: true, MTU: 9000, LAG: "bond0"},
 			{ID: 3, Name: "eno2", Type: "25gbase-sr", MAC: "b4:45:06:01:00:02", MACs: []string{"b4:45:06:01:00:02"}, LAG: "bond0"},
-			{ID: 4, Name: "bond0.130", Type: "virtual", Enabled: true, VLAN: 130, Parent: "bond0", Addresses: prefixes("10.30.0.11/22")},
+			{ID: 4, Name: "bond0.130", Type: "virtual", Enabled: true, VLAN: 130, Parent: "bond0", Bridge: "br0", Addresses: prefixes("10.30.0.11/22")},
 			{ID: 5, Name: "bmc", Type: "1000base-t", MAC: "b4:45:06:01:00:03", MACs: []string{"b4:45:06:01:00:03"}, Enabled: true, MgmtOnly: true, Addresses: prefixes("10.0.0.11/24")},
+			{ID: 6, Name: "br0", Type: "bridge", Enabled: true},
 		}
 		if diff := cmp.Diff(want, got.Interfaces, netips); diff != "" {
 			t.Errorf("%s: %s", version, diff)

@@ -105,7 +105,7 @@ type wireDevice struct {
 	LastUpdated  time.Time       `json:"last_updated"`
 }
 
-const interfaceFields = "id,name,device,type,enabled,mgmt_only,mtu,lag,parent,untagged_vlan,tagged_vlans,mac_address,mac_addresses"
+const interfaceFields = "id,name,device,type,enabled,mgmt_only,mtu,lag,parent,bridge,untagged_vlan,tagged_vlans,mac_address,mac_addresses"
 
 type wireInterface struct {
 	ID       int     `json:"id"`
@@ -117,6 +117,7 @@ type wireInterface struct {
 	MTU      int     `json:"mtu"`
 	LAG      slugRef `json:"lag"`
 	Parent   slugRef `json:"parent"`
+	Bridge   slugRef `json:"bridge"`
 	Untagged struct {
 		VID int `json:"vid"`
 	} `json:"untagged_vlan"`
