@@ -32,11 +32,11 @@ for kind in 0 1; do
 		size=$(cat "$sys/size")
 		case $(readlink -f "$sys") in */usb*) continue ;; esac
 		if [ "$(cat "$sys/removable")" != 0 ] || [ "$(cat "$sys/queue/rotational")" != "$kind" ] || [ "$size" -lt 31250000 ]; then continue; fi
-		if [ -z "$one" ] || [ "$one_kind" = "$kind" ] && [ "$size" -lt "$one_size" ]; then
+		if [ -z "$one" ] || { [ "$one_kind" = "$kind" ] && [ "$size" -lt "$one_size" ]; }; then
 			one=${sys##*/} one_kind=$kind one_size=$size
 		fi
 		for other in $seen; do
-			if [ "${other%@*}" = "$kind:$size" ] && { [ -z "$pair" ] || [ "$pair_kind" = "$kind" ] && [ "$size" -lt "$pair_size" ]; }; then
+			if [ "${other%@*}" = "$kind:$size" ] && { [ -z "$pair" ] || { [ "$pair_kind" = "$kind" ] && [ "$size" -lt "$pair_size" ]; }; }; then
 				pair="${other#*@} ${sys##*/}" pair_kind=$kind pair_size=$size
 			fi
 		done
