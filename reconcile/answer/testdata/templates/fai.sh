@@ -25,7 +25,7 @@ METALCUE
 END
 
 # The disks, SSDs first.
-one= pair= seen=
+one='' pair='' seen=''
 for kind in 0 1; do
 	for sys in /sys/block/*; do
 		[ -e "$sys/device" ] || continue
