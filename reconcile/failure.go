@@ -13,8 +13,8 @@ import (
 // A verdict is an install's failure with the word for it that goes into the
 // marker.
 type verdict struct {
-	reason string
-	text   string
+	code FailureCode
+	text string
 }
 
 func (v *verdict) Error() string { return v.text }
@@ -24,14 +24,14 @@ func (v *verdict) Error() string { return v.text }
 const untouched = "pre-"
 
 // failureReason returns the marker's word for an error at a step.
-func failureReason(step Step, err error, erasing bool) string {
+func failureReason(step Step, err error, erasing bool) FailureCode {
 	if v, ok := errors.AsType[*verdict](err); ok {
-		return v.reason
+		return v.code
 	}
 	if !erasing {
-		return untouched + string(step)
+		return FailureCode(untouched + string(step))
 	}
-	return string(step)
+	return FailureCode(step)
 }
 
 // errForbidden: what the plan was made on does not allow it any more.
@@ -66,7 +66,7 @@ func (in *install) failed(ctx, outer context.Context, step Step, err error) Outc
 		err = in.backToService(outer, err)
 	}
 	m := marker.Marker{
-		State: marker.Failed, Attempt: in.change.Attempt, Spec: in.change.To.Spec, Reason: failureReason(step, err, in.erasing),
+		State: marker.Failed, Attempt: in.change.Attempt, Spec: in.change.To.Spec, Reason: string(failureReason(step, err, in.erasing)),
 	}
 	if e := in.setMarker(outer, m); e != nil {
 		in.warn("writing the failure into its marker: %v", e)

@@ -121,7 +121,7 @@ func (in *install) outcome(result Result, step Step, err error) Outcome {
 	}
 	if err != nil {
 		if result == ResultFailed {
-			o.Code = FailureCode(failureReason(step, err, in.erasing))
+			o.Code = failureReason(step, err, in.erasing)
 		}
 		o.Err = &HostError{Host: in.change.Host, Step: step, Err: err}
 	}

@@ -191,7 +191,7 @@ func (w *watcher) unheard(now time.Time, err error) error {
 		w.warn("its BMC does not answer during the install: %v", err)
 	}
 	if now.Sub(w.heard) > w.timing.BMC {
-		return &verdict{"bmc-silent", fmt.Sprintf("its BMC has not answered for %s during the install: %v; it may still be installing", w.timing.BMC, err)}
+		return &verdict{BMCSilent, fmt.Sprintf("its BMC has not answered for %s during the install: %v; it may still be installing", w.timing.BMC, err)}
 	}
 	return nil
 }
@@ -201,13 +201,13 @@ func (w *watcher) overdue(now time.Time) error {
 	p := w.pub.Progress()
 	// Most BMCs read the media when they are inserted: that is no boot.
 	if w.change.Resume == "" && !p.Last.After(w.began) && now.Sub(w.began) > w.timing.Boot {
-		return &verdict{"media-not-read", fmt.Sprintf("nothing was read from its media within %s of power-on: it did not boot from CD, or its BMC cannot reach this media server", w.timing.Boot)}
+		return &verdict{MediaNotRead, fmt.Sprintf("nothing was read from its media within %s of power-on: it did not boot from CD, or its BMC cannot reach this media server", w.timing.Boot)}
 	}
 	if now.Sub(w.began) > w.deadline && w.lost {
-		return &verdict{"media-lost", fmt.Sprintf("it is still on after %s (the image's deadline), and its BMC has dropped its media in the middle of the install; last read: %s", w.deadline, lastRead(p))}
+		return &verdict{MediaLost, fmt.Sprintf("it is still on after %s (the image's deadline), and its BMC has dropped its media in the middle of the install; last read: %s", w.deadline, lastRead(p))}
 	}
 	if now.Sub(w.began) > w.deadline {
-		return &verdict{"deadline", fmt.Sprintf("it is still on after %s (the image's deadline): the installer stopped at an error or a question; look at its console; its media stay in until this run ends; last read: %s%s", w.deadline, lastRead(p), w.rebooted())}
+		return &verdict{PastDeadline, fmt.Sprintf("it is still on after %s (the image's deadline): the installer stopped at an error or a question; look at its console; its media stay in until this run ends; last read: %s%s", w.deadline, lastRead(p), w.rebooted())}
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func (w *watcher) corroborate() error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return &verdict{"off-too-early", fmt.Sprintf("it is off, but never read its %s: it lost power, or was switched off, before the install could finish", strings.Join(missing, ", "))}
+	return &verdict{OffTooEarly, fmt.Sprintf("it is off, but never read its %s: it lost power, or was switched off, before the install could finish", strings.Join(missing, ", "))}
 }
 
 // corroborateResumed judges an install that was taken up. What was read before
@@ -251,9 +251,9 @@ func (w *watcher) corroborate() error {
 func (w *watcher) corroborateResumed(p isohttp.Progress) error {
 	switch {
 	case p.Bytes == 0:
-		return &verdict{"resumed-blind", "it is off, and has read nothing since its install was taken up from a dead run: it is not known whether the install has finished"}
+		return &verdict{ResumedBlind, "it is off, and has read nothing since its install was taken up from a dead run: it is not known whether the install has finished"}
 	case len(w.r.Fleet.Roles[w.change.Role].Verify) == 0 || w.r.Verify == nil:
-		return &verdict{"resumed-blind", fmt.Sprintf("it is off, its install was taken up from a dead run, and role %s has no checks (verify) that would tell whether it has finished", w.change.Role)}
+		return &verdict{ResumedBlind, fmt.Sprintf("it is off, its install was taken up from a dead run, and role %s has no checks (verify) that would tell whether it has finished", w.change.Role)}
 	}
 	return nil
 }
