@@ -124,9 +124,10 @@ func (c *cli) listenForRun(ctx context.Context, r *reconcile.Reconciler) (runMed
 	return runMedia{stop: stop}, err
 }
 
-// ownMedia reports whether a URL names a medium at the address and port where
-// running listens.
-func (c *cli) ownMedia(running *isohttp.Running, image string) bool {
+// ownMedia reports whether a URL names a medium at an address of this machine
+// and the port where running listens. An address that is not this machine's, as
+// --media-address may be one, does not count: others may stand behind it too.
+func ownMedia(running *isohttp.Running, image string) bool {
 	u, err := url.Parse(image)
 	if err != nil || !strings.HasPrefix(u.Path, "/i/") {
 		return false
@@ -143,10 +144,8 @@ func (c *cli) ownMedia(running *isohttp.Running, image string) bool {
 	if !listens.IsValid() || listens.Port() != at.Port() {
 		return false
 	}
-	if declared, err := c.options.mediaIP(); err == nil && declared.IsValid() {
-		return declared.Unmap() == at.Addr().Unmap()
-	}
-	return isLocal(at.Addr())
+	listener := listens.Addr().Unmap()
+	return listener == at.Addr().Unmap() || listener.IsUnspecified() && isLocal(at.Addr())
 }
 
 // isLocal reports whether an address is one of this machine's.

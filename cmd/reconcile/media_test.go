@@ -58,27 +58,28 @@ func TestKeyFile(t *testing.T) {
 // TestOwnMedia: only media at the very address and port that this process
 // listens on are those of a dead run.
 func TestOwnMedia(t *testing.T) {
+	one := &isohttp.Running{HTTP: netip.MustParseAddrPort("127.0.0.2:8080")}
+	if !ownMedia(one, "http://127.0.0.2:8080/i/abc/web-01.iso") || ownMedia(one, "http://127.0.0.1:8080/i/abc/web-01.iso") {
+		t.Error("who listens on one address does not know it from others")
+	}
 	running := &isohttp.Running{HTTP: netip.MustParseAddrPort("0.0.0.0:8080"), HTTPS: netip.MustParseAddrPort("[::]:443")}
 	for _, tt := range []struct {
-		address, url string
-		want         bool
+		url  string
+		want bool
 	}{
-		{"", "http://127.0.0.1:8080/i/abc/web-01.iso", true},
-		{"", "https://127.0.0.1/i/abc/web-01.iso", true},
-		{"", "https://[::1]/i/abc/web-01.iso", true},
-		{"", "http://127.0.0.1:8081/i/abc/web-01.iso", false},
-		{"", "https://127.0.0.1:8080/i/abc/web-01.iso", false},
-		{"", "http://127.0.0.1:8080/other.iso", false},
-		{"", "http://192.0.2.7:8080/i/abc/web-01.iso", false},
-		{"", "http://media.example.com:8080/i/abc/web-01.iso", false},
-		{"", "nfs://127.0.0.1:8080/i/abc/web-01.iso", false},
-		{"", "", false},
-		{"192.0.2.7", "http://192.0.2.7:8080/i/abc/web-01.iso", true},
-		{"192.0.2.7", "http://127.0.0.1:8080/i/abc/web-01.iso", false},
+		{"http://127.0.0.1:8080/i/abc/web-01.iso", true},
+		{"https://127.0.0.1/i/abc/web-01.iso", true},
+		{"https://[::1]/i/abc/web-01.iso", true},
+		{"http://127.0.0.1:8081/i/abc/web-01.iso", false},
+		{"https://127.0.0.1:8080/i/abc/web-01.iso", false},
+		{"http://127.0.0.1:8080/other.iso", false},
+		{"http://192.0.2.7:8080/i/abc/web-01.iso", false},
+		{"http://media.example.com:8080/i/abc/web-01.iso", false},
+		{"nfs://127.0.0.1:8080/i/abc/web-01.iso", false},
+		{"", false},
 	} {
-		c := &cli{options: options{mediaAddress: tt.address}}
-		if got := c.ownMedia(running, tt.url); got != tt.want {
-			t.Errorf("%q, --media-address %q: %v, want %v", tt.url, tt.address, got, tt.want)
+		if got := ownMedia(running, tt.url); got != tt.want {
+			t.Errorf("%q: %v, want %v", tt.url, got, tt.want)
 		}
 	}
 }

@@ -96,6 +96,9 @@ func (c *cli) reconcile(ctx context.Context) error {
 		return err
 	}
 	defer media.stop()
+	if saved != nil {
+		r.OwnMedia = nil // the plan was made where nothing was known of dead runs
+	}
 	plan, world, err := c.plan(ctx, r)
 	if err != nil {
 		notifier.End(nil, err)

@@ -185,7 +185,7 @@ func (c *cli) serveMedia(ctx context.Context, r *reconcile.Reconciler, listen is
 		}
 	}()
 	r.Media, r.Key, r.AnyClient = server, key, c.options.mediaAnyClient
-	r.OwnMedia = func(url string) bool { return c.ownMedia(running, url) }
+	r.OwnMedia = func(url string) bool { return ownMedia(running, url) }
 	r.MediaURL = func(ctx context.Context, p *isohttp.Publication, bmc string, schemes []string) (string, error) {
 		local, err := c.mediaAddress(ctx, bmc)
 		if err != nil {
