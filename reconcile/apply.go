@@ -37,7 +37,7 @@ func (r *Reconciler) Apply(ctx context.Context, p *Plan, w *World) (*Report, err
 	if len(work) == 0 {
 		return report, nil
 	}
-	a := &application{r: r, plan: p, world: w, report: report}
+	a := &application{r: r, plan: p.clone(), world: w.clone(), report: report}
 	defer a.close()
 	a.shelf.images = r.Images
 	work = a.takeAddresses(ctx, work)
@@ -52,8 +52,8 @@ func orNone(commit string) string { return cmp.Or(commit, "none") }
 // An application is one Apply under way. Only its own goroutine touches it.
 type application struct {
 	r        *Reconciler
-	plan     *Plan
-	world    *World
+	plan     *Plan  // a copy: what is learned while it is carried out is written into it
+	world    *World // likewise
 	report   *Report
 	shelf    shelf
 	ready    map[string]*prepared

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/metalcue/metalcue/reconcile/marker"
@@ -170,6 +171,13 @@ func (p *Plan) Installs() []Change {
 		}
 	}
 	return installs
+}
+
+// clone returns a copy whose changes can be changed.
+func (p *Plan) clone() *Plan {
+	c := *p
+	c.Changes = slices.Clone(p.Changes)
+	return &c
 }
 
 // Work returns the changes that Apply makes: the installs, and those that it

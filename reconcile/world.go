@@ -45,6 +45,17 @@ type Observation struct {
 	AnswerErr error           // why the answer file cannot be rendered; nil when it can
 }
 
+// clone returns a copy whose observations can be changed.
+func (w *World) clone() *World {
+	c := *w
+	c.Hosts = make(map[string]*Observation, len(w.Hosts))
+	for name, o := range w.Hosts {
+		own := *o
+		c.Hosts[name] = &own
+	}
+	return &c
+}
+
 // Findings returns all that was found wrong in NetBox about the chosen hosts
 // and about the whole, sorted by where in the fleet it is declared.
 func (w *World) Findings() []netbox.Finding {
