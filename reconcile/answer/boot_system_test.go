@@ -23,7 +23,7 @@ import (
 
 // boots says by which firmware the media of a family are booted in these tests.
 var boots = map[string]string{"rhel": "bios uefi", "debian": "bios uefi", "ubuntu": "bios uefi", "suse": "bios uefi",
-	"proxmox": "bios uefi", "fai": "uefi", "flatcar": "bios"}
+	"proxmox": "bios uefi", "fai": "uefi", "flatcar": "bios", "coreos": "bios uefi"}
 
 // A grubHome says where GRUB in the EFI image of a family finds its menu: in a
 // folder of the device that it was started from, or of the one with a file.
@@ -58,7 +58,10 @@ func TestMediaBoot(t *testing.T) {
 			t.Parallel()
 			m := build(t, l, bootable(t, l, linux))
 			r := request(t, l)
-			r.KernelArgs = []string{"console=ttyS0,115200n8", "odd=a;b"}
+			r.KernelArgs = []string{"console=ttyS0,115200n8"}
+			if l.family != "coreos" { // which takes no arguments that would have to be quoted
+				r.KernelArgs = append(r.KernelArgs, "odd=a;b")
+			}
 			name, _, out := patch(t, l, m, r, false)
 			for how := range strings.FieldsSeq(how) {
 				want := strings.Join(out.KernelArgs, " ")
@@ -115,6 +118,13 @@ func TestTwinsBootTheDisk(t *testing.T) {
 func bootable(t *testing.T, l layout, linux []byte) map[string][]byte {
 	t.Helper()
 	home, early := grubHomes[l.family], ""
+	if l.family == "coreos" { // the folder has the vendor's name
+		menus, err := fs.Glob(l.iso().Tree, "EFI/*/grub.cfg")
+		if err != nil || len(menus) != 1 {
+			t.Fatalf("menus %q (%v)", menus, err)
+		}
+		home = grubHome{"/" + path.Dir(menus[0]), "/coreos/kargs.json"}
+	}
 	if home.anchor != "" {
 		early = "search --file --set=root " + home.anchor + "\nset prefix=($root)" + home.folder + "\n"
 	}
@@ -127,6 +137,11 @@ func bootable(t *testing.T, l layout, linux []byte) map[string][]byte {
 		"images/eltorito.img":             grubImage(t, "i386-pc-eltorito", "/boot/grub2", ""),
 		"boot/grub/i386-pc/eltorito.img":  grubImage(t, "i386-pc-eltorito", "/boot/grub", ""),
 		"boot/grub2/i386-pc/eltorito.img": grubImage(t, "i386-pc-eltorito", "/boot/grub2", ""),
+	}
+	if l.family == "coreos" { // whose own menu stays
+		for _, module := range []string{"vesamenu.c32", "libcom32.c32", "libutil.c32"} {
+			files["isolinux/"+module] = loader(t, "/usr/lib/syslinux/modules/bios/"+module)
+		}
 	}
 	iso := l.iso()
 	for _, fsys := range []fs.FS{iso.Tree, iso.EFI} {
