@@ -132,7 +132,8 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 	if err := checkImage(b.iso, image); err != nil {
 		return nil, fmt.Errorf("image %s (%s): %w", image.Name, image.URL, err)
 	}
-	rendered, err := r.render(ctx, o, b, func(name string) (string, error) {
+	hw := r.hardware(ctx, o) // asked once, also where the record renders again
+	rendered, err := r.render(o, b, hw, func(name string) (string, error) {
 		if r.Secret == nil {
 			return "", fmt.Errorf("secret %q is asked for, and no source of secrets is set up", name)
 		}
@@ -143,7 +144,7 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 		return nil, err
 	}
 	if r.OnRendered != nil {
-		files, err := r.renderedFiles(ctx, o, b)
+		files, err := r.renderedFiles(o, b, hw)
 		if err != nil {
 			return nil, err
 		}
@@ -181,8 +182,8 @@ func checkImage(iso answer.ISO, image *schema.Image) error {
 
 // render makes the changes to a base image that install one host. A nil secret
 // leaves the secrets' names in their place.
-func (r *Reconciler) render(ctx context.Context, o *Observation, b *base, secret func(string) (string, error)) (*answer.Rendered, error) {
-	req, err := r.request(o, r.hardware(ctx, o))
+func (r *Reconciler) render(o *Observation, b *base, hw func() (*redfish.Hardware, error), secret func(string) (string, error)) (*answer.Rendered, error) {
+	req, err := r.request(o, hw)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/metalcue/metalcue/reconcile/answer"
+	"github.com/metalcue/metalcue/reconcile/redfish"
 	"github.com/rogpeppe/go-internal/diff"
 )
 
@@ -33,12 +34,12 @@ func (r *Reconciler) Render(ctx context.Context, host string) ([]RenderedFile, e
 	if err != nil {
 		return nil, err
 	}
-	return r.renderedFiles(ctx, o, b)
+	return r.renderedFiles(o, b, r.hardware(ctx, o))
 }
 
 // renderedFiles renders without secrets.
-func (r *Reconciler) renderedFiles(ctx context.Context, o *Observation, b *base) ([]RenderedFile, error) {
-	rendered, err := r.render(ctx, o, b, nil)
+func (r *Reconciler) renderedFiles(o *Observation, b *base, hw func() (*redfish.Hardware, error)) ([]RenderedFile, error) {
+	rendered, err := r.render(o, b, hw, nil)
 	if err != nil {
 		return nil, err
 	}
