@@ -11,9 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exportStep is how much of the base image is copied between two looks at the
-// context.
-const exportStep = 64 << 20
+const (
+	// exportStep is how much of the base image is copied between two looks at
+	// the context.
+	exportStep = 64 << 20
+
+	// blockAlign is a multiple of every file system's block: only whole blocks
+	// can be shared between files, so that what is copied in one go begins and
+	// ends with one.
+	blockAlign = 64 << 10
+)
 
 // Export writes a view as a file, which appears at path when it is complete. What
 // comes from the base image is copied by the kernel, which shares its blocks
@@ -86,7 +93,7 @@ func copyBase(ctx context.Context, dst *os.File, to int64, src *os.File, from, n
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			m := min(next-from, exportStep)
+			m := step(from, next)
 			if _, err := dst.Seek(from+shift, io.SeekStart); err != nil {
 				return err
 			}
@@ -105,6 +112,19 @@ func copyBase(ctx context.Context, dst *os.File, to int64, src *os.File, from, n
 		from = next
 	}
 	return nil
+}
+
+// step is how much of [from, end) is copied next: what stands before the first
+// whole block, then whole blocks, then the rest.
+func step(from, end int64) int64 {
+	n := min(end-from, exportStep)
+	if ahead := -from & (blockAlign - 1); ahead > 0 {
+		return min(n, ahead)
+	}
+	if whole := n &^ (blockAlign - 1); whole > 0 {
+		return whole
+	}
+	return n
 }
 
 // dataAt returns the first stretch of data at or after from, up to end; it is

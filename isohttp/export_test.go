@@ -75,6 +75,30 @@ func TestExportKeepsHoles(t *testing.T) {
 	}
 }
 
+// TestExportSteps: all but the ends of what is copied are whole blocks, which is
+// what a file system can share. TestExportSharesBlocks has one that does.
+func TestExportSteps(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 10))
+	for range 1000 {
+		from := r.Int64N(1 << 20)
+		end := from + 1 + r.Int64N(3*exportStep)
+		apart := int64(0)
+		for at := from; at < end; {
+			n := step(at, end)
+			if n <= 0 || n > end-at || n > exportStep {
+				t.Fatalf("step of %d at %d of [%d, %d)", n, at, from, end)
+			}
+			if at%blockAlign != 0 || n%blockAlign != 0 {
+				apart += n
+			}
+			at += n
+		}
+		if apart >= 2*blockAlign {
+			t.Errorf("of [%d, %d), %d bytes are not copied by the block", from, end, apart)
+		}
+	}
+}
+
 type sparse struct {
 	View
 	size   int64
