@@ -3,6 +3,7 @@ package isohttp
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -28,9 +29,10 @@ type download struct {
 	file    *os.File // <sha256>.part
 	hash    hash.Hash
 	n       int64  // bytes in file and hash
+	most    int64  // the largest n there was
 	total   int64  // of the image; 0 if not known
 	tag     string // validator for If-Range; "" if the server gave none
-	resumed bool   // some of the bytes are not of this run
+	resumed bool   // the bytes are not all of one answer
 	last    time.Time
 }
 
@@ -49,9 +51,9 @@ func (s *Store) download(ctx context.Context, u *url.URL, path, want string) err
 	d := &download{store: s, url: u, name: redact(u.String()), want: want, hash: sha256.New()}
 	err := d.run(ctx, path)
 	if wrong := (*DigestError)(nil); errors.As(err, &wrong) && d.resumed {
-		// What an earlier run left behind may have been damaged or of another
-		// image; the server deserves a second chance.
-		s.log().Warn("download that was taken up again has the wrong digest, beginning anew", "image", d.name)
+		// What an earlier run left behind may have been damaged, or the image
+		// changed between two answers; the server deserves a second chance.
+		s.log().Warn("download that was made in several goes has the wrong digest, beginning anew", "image", d.name)
 		d = &download{store: s, url: u, name: d.name, want: want, hash: sha256.New()}
 		err = d.run(ctx, path)
 	}
@@ -142,9 +144,9 @@ func (d *download) reset() error {
 
 // fetchAll asks until everything is there, going on where a connection broke.
 func (d *download) fetchAll(ctx context.Context, part string) error {
+	d.most = d.n
 	wait := time.Second
 	for tries := 1; ; tries++ {
-		before := d.n
 		err := d.fetch(ctx, part)
 		if err == nil {
 			return nil
@@ -152,13 +154,13 @@ func (d *download) fetchAll(ctx context.Context, part string) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if d.n > before {
-			tries, wait = 1, time.Second
+		if d.n > d.most { // also beyond what was had before a beginning anew
+			d.most, tries, wait = d.n, 1, time.Second
 		}
 		if perm := (*permanentError)(nil); errors.As(err, &perm) || tries == maxTries {
 			return err
 		}
-		d.store.log().Info("taking up download again", "image", d.name, "have", d.n, "in", wait, "err", err)
+		d.store.log().Warn("taking up download again", "image", d.name, "have", d.n, "in", wait, "err", err)
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
@@ -197,6 +199,9 @@ func (d *download) fetch(ctx context.Context, part string) error {
 		if u := (*url.Error)(nil); errors.As(err, &u) {
 			err = u.Err
 		}
+		if d.n == 0 && hopeless(err) {
+			return permanent("GET: %w", err)
+		}
 		return fmt.Errorf("GET: %w", err)
 	}
 	defer res.Body.Close()
@@ -204,6 +209,13 @@ func (d *download) fetch(ctx context.Context, part string) error {
 		return err
 	}
 	return d.copy(ctx, cancel, res.Body)
+}
+
+// hopeless says whether the next request would fail like this one.
+func hopeless(err error) bool {
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &name) && name.IsNotFound || errors.As(err, &certificate)
 }
 
 // accept checks the header of an answer and prepares for its body.
@@ -223,7 +235,11 @@ func (d *download) accept(res *http.Response, part string) error {
 			err := fmt.Errorf("GET from %d: answer has Content-Range %q", d.n, res.Header.Get("Content-Range"))
 			return errors.Join(err, d.reset())
 		}
-		d.total = total
+		if tag := validator(res.Header); tag != d.tag && tag != "" && d.tag != "" {
+			// Not every server heeds If-Range.
+			return errors.Join(fmt.Errorf("GET from %d: the image changed from %s to %s", d.n, d.tag, tag), d.reset())
+		}
+		d.total, d.resumed = total, true
 	case s == http.StatusRequestedRangeNotSatisfiable && d.n > 0:
 		return errors.Join(fmt.Errorf("GET from %d: %s", d.n, res.Status), d.reset())
 	case s == http.StatusRequestTimeout || s == http.StatusTooManyRequests || s >= 500:
@@ -321,6 +337,7 @@ func (s *Store) client() *http.Client {
 	}
 	more := c.CheckRedirect
 	c.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		r.Header.Del("Referer") // it has the query of the address, which may be a secret
 		switch {
 		case len(via) >= maxRedirects:
 			return &permanentError{errors.New("too many redirects")}

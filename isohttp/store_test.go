@@ -5,14 +5,17 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -32,9 +35,12 @@ type origin struct {
 	data    []byte
 	etag    string
 	noRange bool
-	cuts    []int // after so many bytes of the n-th answer the connection breaks
-	stalls  bool  // instead of breaking it says nothing more
-	status  []int // of the n-th answers, instead of the image
+	noMatch bool     // takes no notice of If-Range
+	etags   []string // of the n-th answers, instead of etag
+	longer  int      // says that the image has so many bytes more
+	cuts    []int    // after so many bytes of the n-th answer the connection breaks
+	stalls  bool     // instead of breaking it says nothing more
+	status  []int    // of the n-th answers, instead of the image
 
 	mu       sync.Mutex
 	requests []string // Range and If-Range
@@ -52,12 +58,34 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if o.noRange {
 		r.Header.Del("Range")
 	}
+	if o.noMatch {
+		r.Header.Del("If-Range")
+	}
 	w.Header().Set("Etag", o.etag)
+	if i < len(o.etags) {
+		w.Header().Set("Etag", o.etags[i])
+	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	if i < len(o.cuts) {
 		w = &cutWriter{w, o.cuts[i], o.stalls, r.Context()}
 	}
+	if o.longer > 0 {
+		w = &boaster{w, o.longer}
+	}
 	http.ServeContent(w, r, "x.iso", time.Time{}, bytes.NewReader(o.data))
+}
+
+// boaster says that there is more than there is.
+type boaster struct {
+	http.ResponseWriter
+	more int
+}
+
+func (w *boaster) WriteHeader(status int) {
+	if n, err := strconv.Atoi(w.Header().Get("Content-Length")); err == nil && status < 300 {
+		w.Header().Set("Content-Length", strconv.Itoa(n+w.more))
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 type cutWriter struct {
@@ -114,6 +142,7 @@ func TestStoreDownloads(t *testing.T) {
 		{"weak tag", &origin{etag: `W/"a"`, cuts: []int{1_000_000}}, []string{"", `bytes=1000000-`}},
 		{"busy", &origin{status: []int{503, 429, 500}}, []string{"", "", "", ""}},
 		{"busy in between", &origin{etag: `"a"`, cuts: []int{1_000_000}, status: []int{0, 503, 416}}, []string{"", `bytes=1000000- "a"`, `bytes=1000000- "a"`, ""}},
+		{"image changed in between", &origin{etags: []string{`"a"`, `"b"`, `"b"`}, noMatch: true, cuts: []int{1_000_000}}, []string{"", `bytes=1000000- "a"`, ""}},
 		{"stalled", &origin{etag: `"a"`, cuts: []int{2_000_000}, stalls: true}, []string{"", `bytes=2000000- "a"`}},
 	}
 	for _, q := range tests {
@@ -218,6 +247,10 @@ func TestStoreErrors(t *testing.T) {
 		{"busy for ever", imageURL, d, &origin{status: []int{503, 503, 503, 503, 503, 503}}, 0, "image https://mirror.example/x.iso: GET: 503 Service Unavailable"},
 		{"large", imageURL, d, &origin{data: data}, 5, "image https://mirror.example/x.iso: 13 bytes are more than the 5 an image may have"},
 		{"to http", imageURL, d, redirect("http://mirror.example/?secret"), 0, "image https://mirror.example/x.iso: GET: redirect from https to http refused"},
+		{"no such host", imageURL, d, failing{&net.DNSError{Err: "no such host", Name: "mirror.example", IsNotFound: true}}, 0,
+			"image https://mirror.example/x.iso: GET: lookup mirror.example: no such host"},
+		{"certificate", imageURL, d, failing{&tls.CertificateVerificationError{Err: errors.New("unknown authority")}}, 0,
+			"image https://mirror.example/x.iso: GET: tls: failed to verify certificate: unknown authority"},
 		{"loop", imageURL, d, redirect(imageURL), 0, "image https://mirror.example/x.iso: GET: too many redirects"},
 		{"scheme", "ftp://user:secret@mirror.example/x.iso", d, nil, 0, "image ftp://mirror.example/x.iso: want a path, or a file, http or https URL"},
 		{"no URL", "https://user:secret@mirror\x01.example/x.iso", d, nil, 0, "image https://…: not a URL"},
@@ -229,7 +262,11 @@ func TestStoreErrors(t *testing.T) {
 		t.Run(q.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log strings.Builder
-				s := &Store{Dir: t.TempDir(), HTTP: &http.Client{Transport: transport{q.handler, ""}}, MaxSize: q.max, Logger: logTo(&log, -4)}
+				client := &http.Client{Transport: transport{q.handler, ""}}
+				if f, ok := q.handler.(failing); ok {
+					client.Transport = f
+				}
+				s := &Store{Dir: t.TempDir(), HTTP: client, MaxSize: q.max, Logger: logTo(&log, -4)}
 				_, err := s.Get(t.Context(), q.url, q.sha)
 				if err == nil || err.Error() != q.want {
 					t.Errorf("got  %v\nwant %v", err, q.want)
@@ -245,11 +282,53 @@ func TestStoreErrors(t *testing.T) {
 	}
 }
 
+// TestStoreGivesUp: a server that never gets to the end of what it says it has
+// is asked a few times, not for ever.
+func TestStoreGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{data: []byte("image"), etag: `"a"`, longer: 1000}
+		s := &Store{Dir: t.TempDir(), HTTP: o.client()}
+		_, err := s.Get(t.Context(), imageURL, digestOf(o.data))
+		if err == nil || len(o.requests) != maxTries {
+			t.Errorf("%d requests, want %d; %v", len(o.requests), maxTries, err)
+		}
+	})
+}
+
+// TestStoreMixedImage: what was put together of two images is fetched anew.
+func TestStoreMixedImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := randomBytes(rand.New(rand.NewPCG(1, 5)), 100_000)
+		o := &origin{data: randomBytes(rand.New(rand.NewPCG(1, 6)), 100_000), cuts: []int{50_000}}
+		s := &Store{Dir: t.TempDir(), HTTP: &http.Client{Transport: transport{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() { o.data = data }()
+			o.ServeHTTP(w, r)
+		}), ""}}}
+		if _, err := s.Get(t.Context(), imageURL, digestOf(data)); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]string{"", "bytes=50000-", ""}, o.requests); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// failing is a client's transport, and no more of a handler than that.
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
+func (f failing) ServeHTTP(http.ResponseWriter, *http.Request)    {}
+
 func TestStoreFollowsRedirects(t *testing.T) {
 	o := &origin{data: []byte("image")}
 	mux := http.NewServeMux()
 	mux.Handle("/x.iso", http.RedirectHandler("https://cdn.example/y", http.StatusFound))
-	mux.Handle("/y", o)
+	mux.HandleFunc("/y", func(w http.ResponseWriter, r *http.Request) {
+		if got := fmt.Sprint(r.Header); strings.Contains(got, "secret") {
+			t.Errorf("another server was told a secret: %s", got)
+		}
+		o.ServeHTTP(w, r)
+	})
 	s := &Store{Dir: t.TempDir(), HTTP: &http.Client{Transport: transport{mux, ""}}}
 	if _, err := s.Get(t.Context(), imageURL, digestOf(o.data)); err != nil {
 		t.Error(err)
