@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 // Base is a stock image on this machine whose digest was verified; see
@@ -15,6 +17,22 @@ type Base struct {
 	Path   string
 	SHA256 string // 64 hexadecimal digits
 	Size   int64
+
+	seen identity // when it was verified; the zero value if nobody has looked
+}
+
+// identity tells a file from one that was written or put in its place since.
+type identity struct {
+	mtime int64 // Unix nanoseconds
+	inode uint64
+}
+
+func identityOf(info os.FileInfo) identity {
+	i := identity{mtime: info.ModTime().UnixNano()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		i.inode = uint64(st.Ino)
+	}
+	return i
 }
 
 // baseFile is a base image held open as long as a medium that uses it is
@@ -26,7 +44,28 @@ type baseFile struct {
 	key   Base
 	users int // media; guarded by baseFiles.mu
 
-	noSendfile atomic.Bool // its file system cannot
+	noSendfile atomic.Bool  // its file system cannot
+	looked     atomic.Int64 // when check has last looked, Unix nanoseconds
+}
+
+// lookEvery is how long check trusts its last look.
+const lookEvery = time.Second
+
+// check is [baseFile.unchanged], but looks at the file once a second at most. A
+// nil baseFile is unchanged.
+func (f *baseFile) check(now time.Time) error {
+	if f == nil {
+		return nil
+	}
+	t, last := now.UnixNano(), f.looked.Load()
+	if since := t - last; since >= 0 && since < int64(lookEvery) || !f.looked.CompareAndSwap(last, t) {
+		return nil
+	}
+	err := f.unchanged()
+	if err != nil {
+		f.looked.Store(0) // the next one shall see it too
+	}
+	return err
 }
 
 // baseFiles are the base images in use, each opened once.
@@ -53,6 +92,8 @@ func (b *baseFiles) acquire(base Base) (*baseFile, error) {
 		err = fmt.Errorf("%s is not a regular file", base.Path)
 	case info.Size() != base.Size:
 		err = fmt.Errorf("%s has %d bytes, want %d", base.Path, info.Size(), base.Size)
+	case base.seen != identity{} && base.seen != identityOf(info):
+		err = fmt.Errorf("%s was changed since it was verified", base.Path)
 	}
 	if err != nil {
 		f.Close()

@@ -113,14 +113,14 @@ func (s *Store) local(ctx context.Context, path, want string) (Base, error) {
 	} else {
 		s.log().Warn("images verified in place will be verified again next time", "err", err)
 	}
-	got, size, err := s.verified(ctx, path, record, ImageProgress{Image: path, SHA256: want, Step: "verify"})
+	r, err := s.verified(ctx, path, record, ImageProgress{Image: path, SHA256: want, Step: "verify"})
 	if err != nil {
 		return Base{}, fmt.Errorf("image %s: %w", path, err)
 	}
-	if got != want {
-		return Base{}, &DigestError{path, got, want}
+	if r.SHA256 != want {
+		return Base{}, &DigestError{path, r.SHA256, want}
 	}
-	return Base{Path: path, SHA256: want, Size: size}, nil
+	return r.base(path), nil
 }
 
 // remote gives the cached image, downloading it first if need be.
@@ -134,17 +134,25 @@ func (s *Store) remote(ctx context.Context, u *url.URL, want string) (Base, erro
 	// Without the lock: whoever holds it has not replaced the file yet, or has
 	// just done so.
 	if r, ok := known(path, record); ok && r.SHA256 == want {
-		return Base{Path: path, SHA256: want, Size: r.Size}, nil
+		return r.base(path), nil
 	}
+	verify := ImageProgress{Image: name, SHA256: want, Step: "verify"}
 	unlock, err := lock(ctx, filepath.Join(dir, want+".lock"))
+	if err != nil && ctx.Err() == nil {
+		// A cache of someone else's can be used for what is in it.
+		if r, unread := s.verified(ctx, path, "", verify); unread == nil && r.SHA256 == want {
+			s.log().Warn("image cache cannot be locked, its image will be verified again next time", "image", name, "err", err)
+			return r.base(path), nil
+		}
+	}
 	if err != nil {
 		return Base{}, fmt.Errorf("image %s: %w", name, err)
 	}
 	defer unlock()
-	got, size, err := s.verified(ctx, path, record, ImageProgress{Image: name, SHA256: want, Step: "verify"})
+	r, err := s.verified(ctx, path, record, verify)
 	switch {
-	case err == nil && got == want:
-		return Base{Path: path, SHA256: want, Size: size}, nil
+	case err == nil && r.SHA256 == want:
+		return r.base(path), nil
 	case err == nil:
 		s.log().Warn("cached image was changed, downloading it again", "image", name, "file", path)
 		if err := os.Remove(path); err != nil {
@@ -160,8 +168,9 @@ func (s *Store) remote(ctx context.Context, u *url.URL, want string) (Base, erro
 	if err != nil {
 		return Base{}, fmt.Errorf("image %s: %w", name, err)
 	}
-	s.remember(record, recordOf(info, want))
-	return Base{Path: path, SHA256: want, Size: info.Size()}, nil
+	r = recordOf(info, want)
+	s.remember(record, r)
+	return r.base(path), nil
 }
 
 func (s *Store) dir(sub string) (string, error) {

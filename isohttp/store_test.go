@@ -156,8 +156,8 @@ func TestStoreDownloads(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if want := (Base{filepath.Join(s.Dir, d+".iso"), d, int64(len(data))}); b != want {
-						t.Errorf("got %v, want %v", b, want)
+					if b.Path != filepath.Join(s.Dir, d+".iso") || b.SHA256 != d || b.Size != int64(len(data)) {
+						t.Errorf("got %v", b)
 					}
 					if got, err := os.ReadFile(b.Path); err != nil || !bytes.Equal(got, data) {
 						t.Errorf("file differs: %d bytes, %v", len(got), err)
@@ -391,7 +391,7 @@ func TestStoreVerifiesInPlace(t *testing.T) {
 		switch {
 		case err != nil && err.Error() != wantErr:
 			t.Errorf("got  %v\nwant %v", err, wantErr)
-		case err == nil && (wantErr != "" || b != Base{path, sha, int64(len(data))}):
+		case err == nil && (wantErr != "" || b.Path != path || b.SHA256 != sha || b.Size != int64(len(data))):
 			t.Errorf("got %v, want %q", b, wantErr)
 		}
 		if read != wantRead {
@@ -414,6 +414,40 @@ func TestStoreVerifiesInPlace(t *testing.T) {
 	get(dir, digestOf(data), "image "+dir+": not a regular file", false)
 	if _, err := s.Get(t.Context(), path+"x", digestOf(data)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestStoreThatCannotBeWritten: what is in a cache can be used by who may only
+// read it.
+func TestStoreThatCannotBeWritten(t *testing.T) {
+	data := []byte("image")
+	for _, name := range []string{"with its record", "without its record", "damaged"} {
+		t.Run(name, func(t *testing.T) {
+			o := &origin{data: data}
+			dir := t.TempDir()
+			if _, err := (&Store{Dir: dir, HTTP: o.client()}).Get(t.Context(), imageURL, digestOf(data)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, digestOf(data))
+			switch name {
+			case "damaged":
+				if err := os.WriteFile(path+".iso", []byte("imagf"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				fallthrough
+			case "without its record":
+				if err := os.Remove(path + ".json"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(os.Remove(path+".lock"), os.Symlink("/dev/null/x", path+".lock")); err != nil { // where not even root can make it
+				t.Fatal(err)
+			}
+			_, err := (&Store{Dir: dir, HTTP: o.client()}).Get(t.Context(), imageURL, digestOf(data))
+			if (err != nil) != (name == "damaged") || len(o.requests) != 1 {
+				t.Errorf("%v, %d requests", err, len(o.requests))
+			}
+		})
 	}
 }
 

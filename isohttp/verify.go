@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -20,17 +19,18 @@ import (
 type record struct {
 	Size   int64  `json:"size"`
 	Mtime  int64  `json:"mtime"` // Unix nanoseconds
-	Device uint64 `json:"device"`
-	Inode  uint64 `json:"inode"`
+	Inode  uint64 `json:"inode"` // of the device nothing: its number changes with the next boot
 	SHA256 string `json:"sha256"`
 }
 
 func recordOf(info fs.FileInfo, sha256 string) record {
-	r := record{Size: info.Size(), Mtime: info.ModTime().UnixNano(), SHA256: sha256}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		r.Device, r.Inode = uint64(st.Dev), uint64(st.Ino)
-	}
-	return r
+	i := identityOf(info)
+	return record{Size: info.Size(), Mtime: i.mtime, Inode: i.inode, SHA256: sha256}
+}
+
+// base is the image at path, of which r is remembered.
+func (r record) base(path string) Base {
+	return Base{path, r.SHA256, r.Size, identity{r.Mtime, r.Inode}}
 }
 
 // known returns what was remembered of the file at path, if that still holds.
@@ -51,26 +51,26 @@ func known(path, recordPath string) (record, bool) {
 	return r, r == recordOf(info, r.SHA256)
 }
 
-// verified returns digest and size of the file at path, from memory or by
-// reading it. recordPath may be "".
-func (s *Store) verified(ctx context.Context, path, recordPath string, p ImageProgress) (digest string, size int64, err error) {
+// verified returns what is known of the file at path, from memory or by reading
+// it. recordPath may be "".
+func (s *Store) verified(ctx context.Context, path, recordPath string, p ImageProgress) (record, error) {
 	if r, ok := known(path, recordPath); ok {
-		return r.SHA256, r.Size, nil
+		return r, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return "", 0, err
+		return record{}, err
 	}
 	defer f.Close()
 	before, err := f.Stat()
 	if err != nil {
-		return "", 0, err
+		return record{}, err
 	}
 	if !before.Mode().IsRegular() {
-		return "", 0, errors.New("not a regular file")
+		return record{}, errors.New("not a regular file")
 	}
 	if before.Size() > s.maxSize() {
-		return "", 0, fmt.Errorf("%d bytes are more than the %d an image may have", before.Size(), s.maxSize())
+		return record{}, fmt.Errorf("%d bytes are more than the %d an image may have", before.Size(), s.maxSize())
 	}
 	h := sha256.New()
 	p.Total = before.Size()
@@ -78,7 +78,7 @@ func (s *Store) verified(ctx context.Context, path, recordPath string, p ImagePr
 	buf := make([]byte, 1<<20)
 	for {
 		if err := ctx.Err(); err != nil {
-			return "", 0, err
+			return record{}, err
 		}
 		n, err := f.Read(buf)
 		h.Write(buf[:n])
@@ -88,20 +88,20 @@ func (s *Store) verified(ctx context.Context, path, recordPath string, p ImagePr
 			break
 		}
 		if err != nil {
-			return "", 0, err
+			return record{}, err
 		}
 	}
-	digest = hex.EncodeToString(h.Sum(nil))
+	digest := hex.EncodeToString(h.Sum(nil))
 	after, err := f.Stat()
 	if err != nil {
-		return "", 0, err
+		return record{}, err
 	}
 	r := recordOf(after, digest)
 	if r != recordOf(before, digest) || p.Done != after.Size() {
-		return "", 0, errors.New("it was changed while it was read")
+		return record{}, errors.New("it was changed while it was read")
 	}
 	s.remember(recordPath, r)
-	return digest, r.Size, nil
+	return r, nil
 }
 
 // remember writes a record. That this fails only costs time later.
