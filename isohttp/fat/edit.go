@@ -104,7 +104,7 @@ func (e *Edit) room(entryOff int64, first uint32, n int64) ([]Extent, error) {
 	var last uint32
 	if first != 0 {
 		var err error
-		if ext, last, err = e.f.chain(e, first, max(need, 1), false); err != nil {
+		if ext, last, err = e.f.chain(e, first, min(max(need, 1), int64(e.f.clusters)), false); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package fat_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -189,6 +190,8 @@ func TestDamagedImages(t *testing.T) {
 		"table too short":     func(p []byte) { p[22] = 1 },
 		"chain loops":         func(p []byte) { p[512+3], p[512+4], p[512+5] = 0x02, 0x20, 0x00 },
 		"chain out of range":  func(p []byte) { p[512+3], p[512+4], p[512+5] = 0xE0, 0xEE, 0xFE },
+		"file's chain loops":  func(p []byte) { loopMenu(p, 5000) },
+		"file beyond image":   func(p []byte) { loopMenu(p, 0xFFFFFFFF) },
 		"root in its own sub": func(p []byte) { root := p[512*5:]; copy(root[32+26:], root[64+26:66+26]) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -207,5 +210,47 @@ func TestDamagedImages(t *testing.T) {
 				t.Errorf("got %v, want ErrFormat", err)
 			}
 		})
+	}
+}
+
+// loopMenu makes the chain of grub.cfg a loop of its first cluster, and the file so many bytes long.
+func loopMenu(p []byte, size uint32) {
+	e := p[bytes.Index(p, []byte("GRUB    CFG")):]
+	c := int(binary.LittleEndian.Uint16(e[26:]))
+	at := 512 + c*3/2 // FAT12, behind one reserved sector
+	v := binary.LittleEndian.Uint16(p[at:])
+	if c%2 == 1 {
+		v = v&0x000F | uint16(c)<<4
+	} else {
+		v = v&0xF000 | uint16(c)
+	}
+	binary.LittleEndian.PutUint16(p[at:], v)
+	binary.LittleEndian.PutUint32(e[28:], size)
+}
+
+// A file in fragments, and one whose chain is longer than it needs, are sound.
+func TestFragments(t *testing.T) {
+	img := build(t, isotest.FAT{Bits: 12, Size: 1 << 20, Cluster: 1})
+	e := open(t, img).Edit()
+	first, second := isotest.Generated(3, 3000), isotest.Generated(4, 9000)
+	for _, x := range []struct {
+		name string
+		data []byte
+	}{{"EFI/BOOT/empty.cfg", first[:1000]}, {"EFI/BOOT/grub.cfg", second[:5000]}, {"EFI/BOOT/empty.cfg", first}, {"EFI/BOOT/grub.cfg", second}} {
+		if err := e.Replace(x.name, x.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img = apply(img, e)
+	if ext, err := open(t, img).Extents("EFI/BOOT/grub.cfg"); err != nil || len(ext) < 3 {
+		t.Errorf("the menu is in %v, %v: want fragments", ext, err)
+	}
+	at := bytes.Index(img, []byte("EMPTY   CFG"))
+	binary.LittleEndian.PutUint32(img[at+28:], 1000) // of a chain for 3,000 bytes
+	f := open(t, img)
+	for name, want := range map[string][]byte{"EFI/BOOT/empty.cfg": first[:1000], "EFI/BOOT/grub.cfg": second} {
+		if got, err := f.ReadFile(name); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, %v; want %d", name, len(got), err, len(want))
+		}
 	}
 }

@@ -1,9 +1,11 @@
 package fat
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // table reads FAT entries through a window, from any reader of the image.
@@ -56,17 +58,30 @@ func (f *FS) valid(c uint32) bool { return c >= 2 && c-2 < f.clusters }
 func (f *FS) clusterOffset(c uint32) int64 { return f.data + int64(c-2)*f.cluster }
 
 // chain follows the chain of first for at most limit clusters and returns its ranges, those that adjoin as one, and
-// the last cluster. A chain that is longer is an error when whole is set.
+// the last cluster. A chain that is longer is an error when whole is set; one that comes to a cluster twice always is.
 func (f *FS) chain(r io.ReaderAt, first uint32, limit int64, whole bool) ([]Extent, uint32, error) {
 	if limit <= 0 {
 		return nil, 0, nil
 	}
-	t := table{f: f, r: r}
-	var ext []Extent
-	c := first
+	if limit > int64(f.clusters) {
+		return nil, 0, fmt.Errorf("%w: chain from cluster %d for %d clusters, there are %d", ErrFormat, first, limit, f.clusters)
+	}
+	ext, last, ended, err := f.follow(table{f: f, r: r}, first, limit)
+	if err == nil && (whole && !ended || overlap(ext)) {
+		err = fmt.Errorf("%w: chain from cluster %d is longer than %d clusters, or loops", ErrFormat, first, limit)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return ext, last, nil
+}
+
+// follow goes along a chain to its end, or for limit clusters.
+func (f *FS) follow(t table, first uint32, limit int64) (ext []Extent, c uint32, ended bool, err error) {
+	c = first
 	for n := int64(1); ; n++ {
 		if !f.valid(c) {
-			return nil, 0, fmt.Errorf("%w: chain from cluster %d reaches %d of %d", ErrFormat, first, c, f.clusters)
+			return nil, 0, false, fmt.Errorf("%w: chain from cluster %d reaches %d of %d", ErrFormat, first, c, f.clusters)
 		}
 		off := f.clusterOffset(c)
 		if k := len(ext); k > 0 && ext[k-1].Off+ext[k-1].Len == off {
@@ -76,19 +91,24 @@ func (f *FS) chain(r io.ReaderAt, first uint32, limit int64, whole bool) ([]Exte
 		}
 		next, err := t.get(c)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, false, err
 		}
-		if f.last(next) {
-			return ext, c, nil
-		}
-		if n >= limit {
-			if whole {
-				return nil, 0, fmt.Errorf("%w: chain from cluster %d is longer than %d clusters, or loops", ErrFormat, first, limit)
-			}
-			return ext, c, nil
+		if f.last(next) || n >= limit {
+			return ext, c, f.last(next), nil
 		}
 		c = next
 	}
+}
+
+// overlap tells whether two of the ranges share a byte.
+func overlap(ext []Extent) bool {
+	s := slices.SortedFunc(slices.Values(ext), func(a, b Extent) int { return cmp.Compare(a.Off, b.Off) })
+	for i := 1; i < len(s); i++ {
+		if s[i-1].Off+s[i-1].Len > s[i].Off {
+			return true
+		}
+	}
+	return false
 }
 
 // cut shortens the ranges to n bytes in all, and tells whether there were so many.
