@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -133,7 +134,8 @@ func (m *Image) refuseUDF() error {
 }
 
 // readTrees makes a tree of each descriptor that has one. A descriptor of the second set either describes a tree of its
-// own, whose block numbers count from block 16, or repeats the first set's.
+// own, whose block numbers count from block 16, or repeats the first set's. Which of these, its root directory tells: equal
+// numbers do not, for the two sets count from different blocks.
 func (m *Image) readTrees() error {
 	for _, d := range m.descriptors {
 		kind, ok := d.treeKind()
@@ -155,16 +157,18 @@ func (m *Image) readTrees() error {
 			m.trees = append(m.trees, t)
 			continue
 		}
-		if twin := m.twin(t); twin != nil {
-			twin.vds = append(twin.vds, d.off)
-			continue
-		}
 		t.bias = secondSet - firstSet
 		if err := t.readRoot(); err == nil {
 			m.trees = append(m.trees, t)
+		} else if twin := m.twin(t); twin != nil {
+			twin.vds = append(twin.vds, d.off)
 		}
 	}
-	if len(m.trees) == 0 || m.trees[0].kind != Plain && m.trees[0].kind != RockRidge {
+	if i := slices.IndexFunc(m.trees, (*Tree).primary); i > 0 { // descriptors may come in any order
+		first := m.trees[i]
+		m.trees = slices.Insert(slices.Delete(m.trees, i, i+1), 0, first)
+	}
+	if len(m.trees) == 0 || !m.trees[0].primary() {
 		return fmt.Errorf("%w: no primary volume descriptor at block %d", ErrFormat, firstSet)
 	}
 	m.best = m.trees[0]
@@ -176,10 +180,13 @@ func (m *Image) readTrees() error {
 	return nil
 }
 
-// twin is the tree of the first set that a descriptor describes again.
+// primary tells whether the tree is of the first set's primary descriptor.
+func (t *Tree) primary() bool { return t.bias == 0 && (t.kind == Plain || t.kind == RockRidge) }
+
+// twin is the tree of the first set that a descriptor describes again. pycdlib makes the second one's root shorter.
 func (m *Image) twin(t *Tree) *Tree {
 	for _, x := range m.trees {
-		if x.bias == 0 && x.root.lba() == t.root.lba() && x.root.length() == t.root.length() {
+		if x.bias == 0 && x.root.lba() == t.root.lba() {
 			return x
 		}
 	}

@@ -112,7 +112,7 @@ func (t *Tree) list(ref, parent dirRef) (*dirData, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := dirParser{t: t, d: &dirData{ref: ref, raw: raw}, parent: parent, dirs: map[uint32]bool{ref.lba: true}}
+	p := dirParser{t: t, d: &dirData{ref: ref, raw: raw}, parent: parent, dirs: map[uint32]bool{ref.lba: true}, left: continuations(len(raw))}
 	if err := eachRecord(raw, p.one); err != nil {
 		return nil, fmt.Errorf("directory at block %d: %w", ref.lba, err)
 	}
@@ -131,6 +131,7 @@ type dirParser struct {
 	dirs   map[uint32]bool // blocks of the directories seen
 	n      int             // records seen
 	open   bool            // the last record said that another section follows
+	left   *int64          // bytes of continuation areas that may be read
 	cur    entry
 }
 
@@ -184,7 +185,7 @@ func (p *dirParser) checkParent(r record) error {
 		return nil // libisofs writes its Joliet and ISO 9660:1999 trees so
 	}
 	if p.t.susp {
-		if k, err := p.t.rockRidge(r); err != nil {
+		if k, err := p.t.rockRidge(r, p.left); err != nil {
 			return err
 		} else if k.parent == p.parent.lba {
 			return nil
@@ -214,7 +215,7 @@ func (p *dirParser) finish(e *entry) (hidden bool, err error) {
 	e.mode = 0o444
 	var k rock
 	if t.susp {
-		if k, err = t.rockRidge(r); err != nil {
+		if k, err = t.rockRidge(r, p.left); err != nil {
 			return false, fmt.Errorf("record %q at byte %d: %w", r.id(), e.off, err)
 		}
 		if k.relocated {

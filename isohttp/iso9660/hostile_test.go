@@ -3,9 +3,13 @@ package iso9660
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
 )
@@ -132,5 +136,69 @@ func TestRefusesUDF(t *testing.T) {
 	}
 	if _, err := Open(bytes.NewReader(img), int64(len(img))); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "UDF") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Continuation areas that many records share must not take long to read: an image of 2 MiB could keep a reader for an hour.
+func TestSharedContinuationAreas(t *testing.T) {
+	const areas, area = 31, 64 << 10
+	img := bytes.Clone(tiny(t)[0])
+	at := uint32(len(img) / blockSize)
+	ce := func(lba uint32) []byte {
+		b := append([]byte("CE\x1c\x01"), make([]byte, 24)...)
+		putBoth32(b[4:], lba)
+		putBoth32(b[20:], area)
+		return b
+	}
+	chain := bytes.Repeat([]byte("XX\x04\x01"), areas*area/4)
+	for i := range uint32(areas - 1) {
+		copy(chain[i*area:], ce(at+(i+1)*area/blockSize))
+	}
+	self, length := at+areas*area/blockSize, uint32(16*blockSize)
+	dir := slices.Concat(rawRecord("\x00", self, length, 2, []byte("SP\x07\x01\xBE\xEF\x00")), rawRecord("\x01", self, length, 2, nil))
+	for i := 0; len(dir)+100 < int(length); i++ {
+		r := rawRecord(fmt.Sprintf("F%05d.;1", i), 0, 0, 0, ce(at))
+		if len(dir)%blockSize+len(r) > blockSize {
+			dir = append(dir, make([]byte, blockSize-len(dir)%blockSize)...)
+		}
+		dir = append(dir, r...)
+	}
+	img = slices.Concat(img, chain, dir, make([]byte, int(length)-len(dir)))
+	vd := img[firstSet*blockSize:]
+	putBoth32(vd[80:], uint32(len(img)/blockSize))
+	record(vd[156:]).setExtent(self, length)
+	begin := time.Now()
+	_, err := fs.ReadDir(open(t, img).FS(), ".")
+	if took := time.Since(begin); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "continuation") || took > 2*time.Second {
+		t.Errorf("got %v after %v", err, took)
+	}
+}
+
+// rawRecord is a directory record.
+func rawRecord(id string, lba, length uint32, flags byte, use []byte) []byte {
+	r := append(make(record, 33), id...)
+	r.setExtent(lba, length)
+	r[25], r[32] = flags, byte(len(id))
+	if len(id)%2 == 0 {
+		r = append(r, 0)
+	}
+	if r = append(r, use...); len(r)%2 == 1 {
+		r = append(r, 0)
+	}
+	r[0] = byte(len(r))
+	return r
+}
+
+// Descriptors are told by what they are, in whatever order they come.
+func TestDescriptorOrder(t *testing.T) {
+	img := bytes.Clone(tiny(t)[1])
+	first, second := img[firstSet*blockSize:][:blockSize], img[(firstSet+1)*blockSize:][:blockSize]
+	was := contents(t, open(t, img))
+	swapped := slices.Concat(second, first)
+	copy(first, swapped)
+	copy(second, swapped[blockSize:])
+	m := open(t, img)
+	if got := contents(t, m); !maps.Equal(got, was) || m.VolumeID() != "TINY" {
+		t.Errorf("%s has %d files, want %d", m.VolumeID(), len(got), len(was))
 	}
 }

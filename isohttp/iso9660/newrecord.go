@@ -94,7 +94,7 @@ func (tp *treePatch) appendUse(r, model record, name string, dir bool) (record, 
 	}
 	var before, after []byte
 	named := false
-	err := tp.t.fields(model, func(f field) error {
+	err := tp.t.fields(model, continuations(0), func(f field) error {
 		b := bytes.Clone(f.b)
 		switch f.sig() {
 		case "PX":

@@ -132,7 +132,7 @@ func (p *patch) mendArray(arrayAt int64) ([]byte, uint32, error) {
 }
 
 // mendMBR sets the size of a protective entry, and of one that starts at sector 0 and ends last: isohybrid's, for the
-// whole image.
+// whole image. One of a single sector is a dummy for firmware that boots no disk without an active entry.
 func (p *patch) mendMBR(total int64) {
 	le := binary.LittleEndian
 	last, whole := uint64(0), -1
@@ -141,7 +141,7 @@ func (p *patch) mendMBR(total int64) {
 		start, n := le.Uint32(e[8:]), le.Uint32(e[12:])
 		if e[4] == 0xEE && start > 0 {
 			p.overlay(int64(at)+12, le.AppendUint32(nil, clamp32(total-int64(start))))
-		} else if end := uint64(start) + uint64(n); n > 0 && end > last {
+		} else if end := uint64(start) + uint64(n); n > 1 && end > last {
 			if last = end; start == 0 {
 				whole = at
 			} else {

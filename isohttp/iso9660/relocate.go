@@ -123,7 +123,7 @@ func (tp *treePatch) relink(d *dirEdit, was, is uint32) error {
 // continuation area, which is the base's.
 func (tp *treePatch) relinkField(r *rec, sig string, was, is uint32) (bool, error) {
 	done := false
-	err := tp.t.fields(r.b, func(f field) error {
+	err := tp.t.fields(r.b, continuations(0), func(f field) error {
 		if done || f.sig() != sig || len(f.b) < 12 {
 			return nil
 		}

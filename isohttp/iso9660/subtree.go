@@ -55,6 +55,7 @@ type indexBuilder struct {
 	nodes []dirNode
 	byLBA map[uint32]int
 	links []link
+	left  *int64 // bytes of continuation areas that may be read
 }
 
 // link is a child or parent link of Rock Ridge, whose directory may be met later.
@@ -113,6 +114,7 @@ func (b *indexBuilder) directory(i int) error {
 		return err
 	}
 	n := 0
+	b.left = continuations(len(raw))
 	return eachRecord(raw, func(off int, r record) error {
 		n++
 		to := i
@@ -145,7 +147,7 @@ func (b *indexBuilder) rockLinks(i, off int, r record) error {
 	if !b.t.susp {
 		return nil
 	}
-	return b.t.fields(r, func(f field) error {
+	return b.t.fields(r, b.left, func(f field) error {
 		if sig := f.sig(); sig != "CL" && sig != "PL" || len(f.b) < 12 {
 			return nil
 		}
@@ -350,7 +352,7 @@ func (tp *treePatch) rehome(d *dirEdit) error {
 		return nil
 	}
 	r := &d.recs[0]
-	return tp.t.fields(r.b, func(f field) error {
+	return tp.t.fields(r.b, continuations(0), func(f field) error {
 		if f.sig() != "CE" || len(f.b) < 28 || f.inRecord < 0 {
 			return nil
 		}

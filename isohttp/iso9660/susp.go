@@ -8,11 +8,19 @@ import (
 	"time"
 )
 
-// Bounds on what a record may make us read through continuation areas.
+// Bounds on what a record, or all of a directory, may make us read through continuation areas. Many records can name the
+// same area.
 const (
 	maxContinuations = 32
 	maxContinuation  = 64 << 10
 )
+
+// continuations is how many bytes of continuation areas the records of a directory of n bytes may have: far more than tools
+// write, and so many that reading takes no longer than the directory deserves.
+func continuations(n int) *int64 {
+	left := int64(1<<20) + 64*int64(n)
+	return &left
+}
 
 // field is one system use field (SUSP 4.1) and the offset in the image of its first byte, or where it lies in its record.
 type field struct {
@@ -23,8 +31,9 @@ type field struct {
 
 func (f field) sig() string { return string(f.b[:2]) }
 
-// fields calls fn for each field of the record's system use area and its continuation areas.
-func (t *Tree) fields(r record, fn func(f field) error) error {
+// fields calls fn for each field of the record's system use area and its continuation areas, of which left bytes may be
+// read; it counts them.
+func (t *Tree) fields(r record, left *int64, fn func(f field) error) error {
 	skip := t.skip
 	if r.isSelf() {
 		// Only root's "." has SP, which stands before what it says to skip.
@@ -38,7 +47,8 @@ func (t *Tree) fields(r record, fn func(f field) error) error {
 	}
 	next, err := t.area(r[at:], 0, at, fn)
 	for n := 0; err == nil && next.len > 0; n++ {
-		if n == maxContinuations || next.len > maxContinuation {
+		*left -= int64(next.len)
+		if n == maxContinuations || next.len > maxContinuation || *left < 0 {
 			return fmt.Errorf("%w: continuation area at block %d of %d bytes, or too many of them", ErrFormat, next.block, next.len)
 		}
 		off := (int64(next.block)+t.bias)*blockSize + int64(next.off)
@@ -109,11 +119,11 @@ type rock struct {
 
 // rockRidge reads the Rock Ridge fields of a record (RRIP 4.1). A leading RR field (RRIP 1.09) without its bit for
 // names makes Linux ignore the name, and so do we.
-func (t *Tree) rockRidge(r record) (rock, error) {
+func (t *Tree) rockRidge(r record, left *int64) (rock, error) {
 	var k rock
 	var name, link strings.Builder
 	ignoreName, component := false, false
-	err := t.fields(r, func(f field) error {
+	err := t.fields(r, left, func(f field) error {
 		b := f.b
 		le := binary.LittleEndian
 		switch sig := f.sig(); {

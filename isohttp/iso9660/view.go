@@ -167,9 +167,13 @@ func (v *View) Digest(baseSHA256 string) string {
 	var head [25]byte
 	for i := range v.pieces {
 		x := &v.pieces[i]
-		head[0] = 0
-		if x.Base {
+		switch {
+		case x.Base:
 			head[0] = 1
+		case x.Data == nil:
+			head[0] = 2
+		default:
+			head[0] = 0
 		}
 		binary.BigEndian.PutUint64(head[1:], uint64(x.Off))
 		binary.BigEndian.PutUint64(head[9:], uint64(x.Len))
