@@ -79,6 +79,7 @@ func (d *download) run(ctx context.Context, path string) (err error) {
 		}
 		return err
 	}
+	d.total = d.n // also when the server had not said it
 	d.store.report(d.progress(), &d.last, true)
 	if got := hex.EncodeToString(d.hash.Sum(nil)); got != d.want {
 		discard(part)
@@ -121,7 +122,7 @@ func (d *download) takeUp(ctx context.Context, part string) error {
 		d.n += int64(n)
 		d.resumed = d.resumed || n > 0
 		p.Done = d.n
-		d.store.report(p, &d.last, false)
+		d.store.report(p, &d.last, err == io.EOF && d.n == p.Total && d.n > 0)
 		if err == io.EOF {
 			return nil
 		}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -18,6 +19,7 @@ import (
 	"github.com/metalcue/metalcue/reconcile"
 	"github.com/metalcue/metalcue/reconcile/report"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // isoFlags are what the command iso takes beside the common flags.
@@ -76,7 +78,7 @@ func (c *cli) iso(ctx context.Context, host string, flags isoFlags) error {
 	if err != nil {
 		return err
 	}
-	iso, err := r.ISO(ctx, host)
+	iso, err := watched(c, r, func() (*reconcile.ISO, error) { return r.ISO(ctx, host) })
 	if err != nil {
 		return err
 	}
@@ -92,9 +94,24 @@ func (c *cli) iso(ctx context.Context, host string, flags isoFlags) error {
 	return nil
 }
 
-// writable refuses to replace what nobody asked to replace. Only plain files
+// watched shows the events of what takes long: fetching an image.
+func watched[T any](c *cli, r *reconcile.Reconciler, do func() (T, error)) (T, error) {
+	out := c.newOutput()
+	defer out.close()
+	r.OnEvent = out.event
+	return do()
+}
+
+// writable says, before an image is fetched in vain, whether a file can be
+// written. It refuses to replace what nobody asked to replace. Only plain files
 // ever are: the image takes the file's place in its directory.
 func writable(file string, force bool) error {
+	if file == "-" {
+		return errors.New("an image is written as a file, not to standard output; name one")
+	}
+	if err := unix.Access(filepath.Dir(file), unix.W_OK); err != nil {
+		return fmt.Errorf("%s cannot be written: directory %s: %w", file, filepath.Dir(file), err)
+	}
 	info, err := os.Lstat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -174,7 +191,7 @@ func (c *cli) sayURLs(running *isohttp.Running, pub *isohttp.Publication, local 
 		}
 		url, err := running.URL(pub, schemes[i], local)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; see --listen, --listen-https and --media-address", err)
 		}
 		fmt.Fprintln(c.stdout, url)
 	}

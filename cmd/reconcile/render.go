@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/metalcue/metalcue/reconcile"
 	"github.com/spf13/cobra"
 )
 
@@ -40,7 +41,7 @@ func (c *cli) render(ctx context.Context, host, write string) error {
 	if err != nil {
 		return err
 	}
-	rendered, err := r.Render(ctx, host)
+	rendered, err := watched(c, r, func() ([]reconcile.RenderedFile, error) { return r.Render(ctx, host) })
 	if err != nil {
 		return err
 	}

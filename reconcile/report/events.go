@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,9 +22,19 @@ type Events struct {
 	// Width is the terminal's width in columns; 0 means 100.
 	Width int
 
-	active map[string]*row
-	drawn  int // lines of the live area on the screen
+	active   map[string]*row
+	fetching map[string]reconcile.Event // the last of each image that is on its way, by text
+	drawn    int                        // lines of the live area on the screen
 }
+
+const (
+	// fetchLines is how often a fetch that goes on is worth a line of its own,
+	// where nothing is redrawn.
+	fetchLines = 30 * time.Second
+
+	// fetchEnded is how long after the last word about it a fetch is under way.
+	fetchEnded = 10 * time.Second
+)
 
 // A row is what is known of a host under way.
 type row struct {
@@ -35,7 +46,7 @@ type row struct {
 // Show shows one event.
 func (s *Events) Show(e reconcile.Event) {
 	if s.active == nil {
-		s.active = map[string]*row{}
+		s.active, s.fetching = map[string]*row{}, map[string]reconcile.Event{}
 	}
 	line := clean(s.line(e))
 	s.follow(e)
@@ -86,8 +97,11 @@ func (s *Events) line(e reconcile.Event) string {
 	case reconcile.Draining:
 		return fmt.Sprintf("interrupted: finishing %s under way and starting no other; press Ctrl-C again to leave them as they are", plural(int(e.Total), "install"))
 	case reconcile.Fetching:
-		if s.Terminal || e.Done == e.Total {
-			return fmt.Sprintf("%s: %s of %s", e.Text, Bytes(e.Done), Bytes(e.Total))
+		if e.Done == e.Total {
+			return fmt.Sprintf("%s: %s", e.Text, Bytes(e.Total))
+		}
+		if f, ok := s.fetching[e.Text]; !s.Terminal && (!ok || e.At.Sub(f.At) >= fetchLines) {
+			return strings.TrimSuffix(fmt.Sprintf("%s: %s of %s", e.Text, Bytes(e.Done), Bytes(e.Total)), " of 0 B")
 		}
 	}
 	return ""
@@ -109,8 +123,27 @@ var stepWords = map[reconcile.Step]string{
 	reconcile.StepJournal:  "telling NetBox",
 }
 
+// fetchText is an image's live line: how far it has got. Its name, which may be
+// long, comes last.
+func fetchText(e reconcile.Event) string {
+	if e.Total <= 0 {
+		return fmt.Sprintf("%s  %s", Bytes(e.Done), e.Text)
+	}
+	percent := int(e.Done * 100 / e.Total)
+	return fmt.Sprintf("%s %3d %% of %s  %s", bar(percent, 20), percent, Bytes(e.Total), e.Text)
+}
+
 // follow keeps the rows up to date.
 func (s *Events) follow(e reconcile.Event) {
+	if e.Kind == reconcile.Fetching {
+		f, ok := s.fetching[e.Text]
+		switch {
+		case e.Done == e.Total:
+			delete(s.fetching, e.Text)
+		case s.Terminal || !ok || e.At.Sub(f.At) >= fetchLines:
+			s.fetching[e.Text] = e
+		}
+	}
 	if e.Host == "" {
 		return
 	}
@@ -143,6 +176,11 @@ func (s *Events) draw(b *strings.Builder, e reconcile.Event) {
 	var lines []string
 	if e.Kind == reconcile.Observed && e.Done < e.Total {
 		lines = append(lines, fmt.Sprintf("  reading BMCs: %d of %d", e.Done, e.Total))
+	}
+	for _, text := range slices.Sorted(maps.Keys(s.fetching)) {
+		if f := s.fetching[text]; e.At.Sub(f.At) < fetchEnded {
+			lines = append(lines, "  "+clean(fetchText(f)))
+		}
 	}
 	hosts := make([]string, 0, len(s.active))
 	longest := 0

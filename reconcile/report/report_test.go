@@ -136,7 +136,11 @@ func show(w io.Writer, terminal bool) error {
 	for _, e := range []reconcile.Event{
 		{Kind: reconcile.Observed, Host: "db-01", Done: 1, Total: 2},
 		{Kind: reconcile.Observed, Host: "db-02", Done: 2, Total: 2},
+		{Kind: reconcile.Fetching, Text: "download https://mirror.example.com/alma.iso", Done: 300_000_000, Total: 2_000_000_000},
+		{Kind: reconcile.Fetching, Text: "download https://mirror.example.com/alma.iso", Done: 500_000_000, Total: 2_000_000_000},
+		{Kind: reconcile.Fetching, Text: "download https://mirror.example.com/of-unknown-size.iso", Done: 500_000_000},
 		{Kind: reconcile.Fetching, Text: "verify rocky-9.6.iso", Done: 2_000_000_000, Total: 2_000_000_000},
+		{Kind: reconcile.Fetching, Text: "download https://mirror.example.com/alma.iso", Done: 2_000_000_000, Total: 2_000_000_000},
 		{Kind: reconcile.Started, Host: "db-01"},
 		{Kind: reconcile.Stepped, Host: "db-01", Step: reconcile.StepClaim},
 		{Kind: reconcile.Started, Host: "db-02"},
