@@ -2,6 +2,7 @@ package isohttp
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,8 @@ const (
 	blockAlign = 64 << 10
 )
 
-// Export writes a view as a file, which appears at path when it is complete. What
+// Export writes a view as a file, which appears at path when it is complete;
+// before, there is nothing where the file system knows files without a name. What
 // comes from the base image is copied by the kernel, which shares its blocks
 // instead where the file system can, and holes stay holes. base is the image the
 // view's base pieces are read from.
@@ -45,18 +47,39 @@ func export(ctx context.Context, path string, v View, base Base) (err error) {
 		}
 		defer files.release(file)
 	}
-	dst, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	dst, temp, err := create(path)
 	if err != nil {
 		return err
 	}
-	err = fill(ctx, dst, v, file)
-	if err = errors.Join(err, dst.Close()); err == nil {
-		err = os.Rename(dst.Name(), path)
+	defer dst.Close() // whose data fill has synced
+	if err = fill(ctx, dst, v, file); err == nil && temp == "" {
+		temp = tempName(path)
+		err = name(dst, temp)
 	}
-	if err != nil {
-		os.Remove(dst.Name())
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil && temp != "" {
+		os.Remove(temp)
 	}
 	return err
+}
+
+// create makes the file that is to appear at path, of mode 0600: without a name
+// if it can, else with that of temp.
+func create(path string) (f *os.File, temp string, err error) {
+	if f, err = unnamed(path); err == nil {
+		return f, "", nil
+	}
+	temp = tempName(path)
+	f, err = os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return f, temp, err
+}
+
+// tempName makes a name beside path that nobody else has.
+func tempName(path string) string {
+	dir, base := filepath.Split(path)
+	return filepath.Join(dir, "."+base+"."+rand.Text())
 }
 
 // fill writes the pieces of a view. The file keeps its mode of 0600: an answer

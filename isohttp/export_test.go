@@ -28,6 +28,32 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// TestExportHasNoName: a process that is killed while it exports leaves nothing.
+func TestExportHasNoName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db-01.iso")
+	for i := range 2 { // the second replaces the first
+		f, temp, err := create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if temp != "" {
+			t.Skip("this file system knows no files without a name")
+		}
+		if got := files(t, filepath.Dir(path)); len(got) != i {
+			t.Errorf("files before: %q", got)
+		}
+		r := rand.New(rand.NewPCG(8, 12))
+		data := randomBytes(r, 1000)
+		if err := Export(t.Context(), path, patch(r, data, 1), writeBase(t, data)); err != nil {
+			t.Fatal(err)
+		}
+		if got := files(t, filepath.Dir(path)); len(got) != 1 {
+			t.Errorf("files: %q", got)
+		}
+	}
+}
+
 // TestExportKeepsHoles exports 8 GiB of which a few KiB are data, and as much of
 // zeros.
 func TestExportKeepsHoles(t *testing.T) {
