@@ -147,80 +147,25 @@ type Request struct {
 
 // Render renders the answer file and derives the changes to the image. An
 // error of the template is an [*Error]; an ISO that is not laid out as the
-// family's recipe says is an error that names the path.
-func Render(r Request) (*Rendered, error) {
-	f, err := familyOf(r.Family, r.Arch, r.Version, r.Generic)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkMark(r.Mark); err != nil {
-		return nil, err
-	}
-	if err := checkArgs(r.KernelArgs, f.reserved); err != nil {
-		return nil, err
-	}
-	d := &disc{ISO: r.ISO}
-	rec, err := f.recipe(d, r.Arch, r.Version)
-	if err != nil {
-		return nil, fmt.Errorf("laying out the %s installer: %w", f.name, err)
-	}
-	text, powersOff, err := f.answer(r, d)
-	if err != nil {
-		return nil, err
-	}
-	return rec.render(d, r, text, powersOff)
-}
+// family's recipe says is an error that names the path. For several hosts, see
+// [Prepare].
+func Render(r Request) (*Rendered, error) { return Prepare(r).Render(r.Data, r.Secret) }
 
 // Preview renders the answer file alone: without an ISO, with placeholders for
 // secrets and, where it is not known, for the ISO's label. It is what the
 // config digest of a marker is made of.
-func Preview(r Request) ([]byte, error) {
-	f, err := familyOf(r.Family, r.Arch, r.Version, r.Generic)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkArgs(r.KernelArgs, f.reserved); err != nil {
-		return nil, err
-	}
-	r.Secret = nil
-	r.Data.Image.Label = "__label__"
-	text, _, err := f.answer(r, nil)
-	return []byte(text), err
-}
+func Preview(r Request) ([]byte, error) { return Prepare(r).Preview(r.Data) }
 
-// answer renders r's template and checks what comes out as far as is possible
-// before an install. d is nil if there is no ISO to look at.
-func (f *family) answer(r Request, d *disc) (text string, powersOff bool, err error) {
-	text, secrets, err := execute(r)
-	if err != nil {
-		return "", false, err
-	}
-	powersOff, err = f.inspect(text, d)
-	if err != nil {
-		return "", false, &Error{File: r.TemplateName, Host: r.Data.Host.Name, Msg: "the rendered " + f.format + ": " + secrets.mask(err.Error())}
-	}
-	return text, powersOff, nil
-}
+// Inputs returns, as plain text, all that an install depends on beside the
+// image, the role and the generation, which identify it: what the config digest
+// of a marker is made of. It asks for no secret and looks at no ISO.
+func Inputs(r Request) ([]string, error) { return Prepare(r).Inputs(r.Data) }
 
 // Check tells whether the ISO is what it is declared to be: of that family,
 // version and architecture, and laid out so that this package can change it;
 // for family "generic", see [Generic.Check]. Its error names the file or path that surprises.
 func Check(iso ISO, family, version, arch string) error {
-	f, err := familyOf(family, arch, version, nil)
-	if err != nil {
-		return err
-	}
-	d := &disc{ISO: iso}
-	if err := refuse(d); err != nil {
-		return fmt.Errorf("image is declared as %s %s for %s: %w", family, version, arch, err)
-	}
-	if err := f.identify(d, version, arch); err != nil {
-		return fmt.Errorf("image is declared as %s %s for %s: %w", family, version, arch, err)
-	}
-	if _, err := f.recipe(d, arch, version); err != nil {
-		return fmt.Errorf("laying out the %s installer: %w", family, err)
-	}
-	return nil
+	return Prepare(Request{Family: family, Version: version, Arch: arch, ISO: iso}).Check()
 }
 
 // Families returns the names of the families that can be installed, without

@@ -89,33 +89,40 @@ type Drive struct {
 // answer file: names in NetBox and drives are short words, never text with line
 // breaks.
 func (d *Data) check() error {
-	type field struct{ name, value string }
 	dev := &d.Device
-	fields := []field{
+	for _, f := range [...]struct{ name, value string }{
 		{"Device.Name", dev.Name}, {"Device.Serial", dev.Serial}, {"Device.AssetTag", dev.AssetTag}, {"Device.Site", dev.Site},
 		{"Device.Rack", dev.Rack}, {"Device.Role", dev.Role}, {"Device.Platform", dev.Platform}, {"Device.Status", dev.Status},
 		{"Device.URL", dev.URL}, {"Host.Name", d.Host.Name},
+	} {
+		if strings.ContainsFunc(f.value, isControl) {
+			return controlError(f.name, f.value)
+		}
 	}
-	for i, s := range dev.DNS {
-		fields = append(fields, field{fmt.Sprintf("Device.DNS[%d]", i), s})
-	}
-	for i, s := range dev.NTP {
-		fields = append(fields, field{fmt.Sprintf("Device.NTP[%d]", i), s})
-	}
-	for i, s := range dev.Tags {
-		fields = append(fields, field{fmt.Sprintf("Device.Tags[%d]", i), s})
+	for _, list := range [...]struct {
+		name   string
+		values []string
+	}{{"DNS", dev.DNS}, {"NTP", dev.NTP}, {"Tags", dev.Tags}} {
+		for i, s := range list.values {
+			if strings.ContainsFunc(s, isControl) {
+				return controlError(fmt.Sprintf("Device.%s[%d]", list.name, i), s)
+			}
+		}
 	}
 	for i, n := range d.Interfaces {
-		at := fmt.Sprintf("Interfaces[%d].", i)
-		fields = append(fields, field{at + "Name", n.Name}, field{at + "Type", n.Type}, field{at + "MAC", n.MAC},
-			field{at + "LAG", n.LAG}, field{at + "Parent", n.Parent}, field{at + "Bridge", n.Bridge})
-	}
-	for _, f := range fields {
-		if strings.ContainsFunc(f.value, isControl) {
-			return fmt.Errorf(".%s holds a control character: %q", f.name, f.value)
+		for _, f := range [...]struct{ name, value string }{
+			{"Name", n.Name}, {"Type", n.Type}, {"MAC", n.MAC}, {"LAG", n.LAG}, {"Parent", n.Parent}, {"Bridge", n.Bridge},
+		} {
+			if strings.ContainsFunc(f.value, isControl) {
+				return controlError(fmt.Sprintf("Interfaces[%d].%s", i, f.name), f.value)
+			}
 		}
 	}
 	return nil
+}
+
+func controlError(name, value string) error {
+	return fmt.Errorf(".%s holds a control character: %q", name, value)
 }
 
 func isControl(r rune) bool {

@@ -72,6 +72,8 @@ func (p product) is(version, arch string) error {
 	return nil
 }
 
+var debianRelease = regexp.MustCompile(`["_]([A-Za-z]+)["_]`)
+
 func debianRecipe(d *disc, arch, _ string) (*recipe, error) {
 	rec := &recipe{
 		answer: "/preseed.cpio",
@@ -99,7 +101,7 @@ func debianRecipe(d *disc, arch, _ string) (*recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := regexp.MustCompile(`["_]([A-Za-z]+)["_]`).FindStringSubmatch(p.name)
+	m := debianRelease.FindStringSubmatch(p.name)
 	if m == nil {
 		return nil, fmt.Errorf("/.disk/info names no release: %q", p.name)
 	}

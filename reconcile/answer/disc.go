@@ -16,6 +16,7 @@ const maxRead = 1 << 20 // of menus and descriptions
 // 9660 have no lower case.
 type disc struct {
 	ISO
+	fault error // the first error that told nothing of whether a file is there
 }
 
 func (d *disc) fsys(in Where) fs.FS {
@@ -39,7 +40,11 @@ func (d *disc) find(in Where, name string) (string, int64, error) {
 		}
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("%s%s: %w", partOf(in), name, plainFS(err))
+		err = fmt.Errorf("%s%s: %w", partOf(in), name, plainFS(err))
+		if d.fault == nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) {
+			d.fault = err
+		}
+		return "", 0, err
 	}
 	if !info.Mode().IsRegular() {
 		return "", 0, fmt.Errorf("%s%s is no regular file", partOf(in), name)
@@ -90,6 +95,15 @@ func plainFS(err error) error {
 func (d *disc) has(in Where, name string) bool {
 	_, _, err := d.find(in, name)
 	return err == nil
+}
+
+// sure returns err or, before it, what kept the disc from being read: then
+// nothing can be concluded from a file that seemed not to be there.
+func (d *disc) sure(err error) error {
+	if d.fault != nil {
+		return d.fault
+	}
+	return err
 }
 
 // assert returns an error that names the first of these files that the tree

@@ -10,6 +10,8 @@ import (
 	"strings"
 )
 
+var wideName = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{32})$`)
+
 // Path returns the drive's stable name under /dev, without "/dev/", as
 // kickstart wants it: by World Wide Name, EUI-64 or NGUID. A drive whose BMC
 // tells none has no such name.
@@ -19,7 +21,7 @@ func (d Drive) Path() (string, error) {
 		id = strings.TrimPrefix(id, p)
 	}
 	id = strings.NewReplacer(":", "", "-", "", " ", "").Replace(id)
-	if !regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{32})$`).MatchString(id) {
+	if !wideName.MatchString(id) {
 		return "", fmt.Errorf("drive %q (%s): the BMC tells no world wide name, but %q", d.Name, d.Model, d.WWN)
 	}
 	if strings.EqualFold(d.Protocol, "nvme") {

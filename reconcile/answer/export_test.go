@@ -7,5 +7,5 @@ import (
 
 // FunctionNames returns what templates can call.
 func FunctionNames() []string {
-	return slices.Sorted(maps.Keys(functions(&view{}, &secrets{})))
+	return slices.Sorted(maps.Keys(functions(new(execution))))
 }

@@ -59,61 +59,46 @@ func (rec *recipe) usable(d *disc) error {
 	return nil
 }
 
-// render gathers everything that differs from the stock disc.
-func (rec *recipe) render(d *disc, r Request, text string, powersOff bool) (*Rendered, error) {
+// lay gathers everything that differs from the stock disc, whatever the host.
+func (rec *recipe) lay(d *disc, r Request) (*layout, error) {
 	for _, c := range append([]Change{{Path: rec.answer}}, rec.extra...) {
 		if d.has(Tree, c.Path) && !(rec.replaces && c.Path == rec.answer) {
 			return nil, fmt.Errorf("%s is on the image already, so it is no stock image", c.Path)
 		}
 	}
-	out := &Rendered{
-		Answer:    File{Path: rec.answer, Data: []byte(text)},
-		Evidence:  slices.Clone(rec.evidence),
-		PowersOff: powersOff,
-	}
+	l := &layout{rec: rec}
 	kernels, initrds := []string{}, []string{}
-	var local []Change
 	for _, m := range rec.menus {
 		change, twin, e, err := m.changes(d, rec, r)
 		if err != nil {
 			return nil, err
 		}
-		out.Changes, local = append(out.Changes, change), append(local, twin)
+		l.install, l.local = append(l.install, change), append(l.local, twin)
 		if e.kernel == "" {
 			continue // it leads to another menu
 		}
-		if out.KernelArgs == nil {
-			out.KernelArgs = e.args
+		if l.kernelArgs == nil {
+			l.kernelArgs = e.args
 		}
 		kernels = append(kernels, e.kernel)
 		initrds = append(initrds, slices.DeleteFunc(e.initrd, func(p string) bool { return p == rec.answer })...)
 	}
-	data := out.Answer.Data
-	if rec.wrap != nil {
-		var err error
-		if data, err = rec.wrap(data); err != nil {
-			return nil, err
-		}
-	}
-	added := []Change{{In: Tree, Path: rec.answer, Op: Write, Data: data}}
 	if !rec.noMark {
-		added = append(added, Change{In: Tree, Path: "/" + r.Mark, Op: Write, Data: []byte("metalcue\n")})
+		l.added = append(l.added, Change{In: Tree, Path: "/" + r.Mark, Op: Write, Data: []byte("metalcue\n")})
 	}
-	added = append(added, rec.extra...)
-	out.Changes = append(out.Changes, added...)
-	out.Local = append(local, added...)
-	out.Files = rec.files(out, kernels, initrds)
-	return out, nil
+	l.added = append(l.added, rec.extra...)
+	l.files = rec.files(slices.Concat(l.install, l.added), kernels, initrds)
+	return l, nil
 }
 
 // files lists what is read, by phase, each list sorted.
-func (rec *recipe) files(out *Rendered, kernels, initrds []string) map[Phase][]string {
+func (rec *recipe) files(changes []Change, kernels, initrds []string) map[Phase][]string {
 	loader := slices.Clone(rec.loader)
 	answers := []string{rec.answer}
 	for _, c := range rec.extra {
 		answers = append(answers, c.Path)
 	}
-	for _, c := range out.Changes {
+	for _, c := range changes {
 		if c.In == Tree && !slices.Contains(answers, c.Path) {
 			loader = append(loader, c.Path)
 		}

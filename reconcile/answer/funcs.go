@@ -26,8 +26,16 @@ const (
 	maxIndent = 200
 )
 
-// functions returns what templates may call.
-func functions(v *view, s *secrets) template.FuncMap {
+// functions returns what templates may call: the library, and what x knows of a
+// host.
+func functions(x *execution) template.FuncMap {
+	f := library()
+	maps.Copy(f, x.functions())
+	return f
+}
+
+// library returns those functions that are the same for every host.
+func library() template.FuncMap {
 	f := sprig.HermeticTxtFuncMap()
 	for _, name := range impure {
 		delete(f, name)
@@ -42,24 +50,37 @@ func functions(v *view, s *secrets) template.FuncMap {
 		"indent":    limited("indent", maxIndent, indent),
 		"nindent":   limited("nindent", maxIndent, func(s string, n int) string { return "\n" + indent(s, n) }),
 
-		"secret": s.value, "required": required,
-		"ksquote": ksquote, "shquote": shquote,
+		"required": required,
+		"ksquote":  ksquote, "shquote": shquote,
 		"netmask": netmask, "address": address, "network": network, "prefixLength": prefixLength, "nthAddress": nthAddress,
 		"ip4": func(v any) ([]any, error) { return ofFamily(v, 4) }, "ip6": func(v any) ([]any, error) { return ofFamily(v, 6) },
-		"bootInterface":    func() (Interface, error) { return bootInterface(v.Interfaces) },
-		"links":            func() ([]Link, error) { return links(&v.Data) },
-		"kickstartNetwork": func(bond ...string) (string, error) { return kickstartNetwork(&v.Data, bond...) },
-		"netplan":          func(bond ...string) (string, error) { return netplan(&v.Data, bond...) },
-		"ifupdown":         func(bond ...string) (string, error) { return ifupdown(&v.Data, bond...) },
-		"agamaNetwork":     func(bond ...string) (string, error) { return agamaNetwork(&v.Data, bond...) },
-		"nmKeyfiles":       func(bond ...string) ([]NamedFile, error) { return nmKeyfiles(&v.Data, bond...) },
-		"networkdUnits":    func(bond ...string) ([]NamedFile, error) { return networkdUnits(&v.Data, bond...) },
-		"drives":           v.drives, "drive": v.drive, "raid1": v.raid1,
-		"efiLabel":     func() string { return efiLabel(v.Mark) },
-		"repositories": v.repositories, "proxy": v.proxy, "noProxy": v.noProxy,
-		"identityCheck": v.identityCheck,
 	})
 	delete(f, "seq") // sprig's takes a count of any size; until and untilStep do the same
+	return f
+}
+
+// functions returns those functions that look at the host of the moment.
+func (x *execution) functions() template.FuncMap {
+	f := template.FuncMap{
+		"secret":           func(name string) (string, error) { return x.secrets.value(name) },
+		"bootInterface":    func() (Interface, error) { return bootInterface(x.view.Interfaces) },
+		"links":            func() ([]Link, error) { return links(&x.view.data) },
+		"kickstartNetwork": func(bond ...string) (string, error) { return kickstartNetwork(&x.view.data, bond...) },
+		"netplan":          func(bond ...string) (string, error) { return netplan(&x.view.data, bond...) },
+		"ifupdown":         func(bond ...string) (string, error) { return ifupdown(&x.view.data, bond...) },
+		"agamaNetwork":     func(bond ...string) (string, error) { return agamaNetwork(&x.view.data, bond...) },
+		"nmKeyfiles":       func(bond ...string) ([]NamedFile, error) { return nmKeyfiles(&x.view.data, bond...) },
+		"networkdUnits":    func(bond ...string) ([]NamedFile, error) { return networkdUnits(&x.view.data, bond...) },
+		"drives":           func(conditions ...string) ([]Drive, error) { return x.view.drives(conditions...) },
+		"drive":            func(conditions ...string) (Drive, error) { return x.view.drive(conditions...) },
+		"raid1":            func(conditions ...string) ([]Drive, error) { return x.view.raid1(conditions...) },
+		"efiLabel":         func() string { return efiLabel(x.view.Mark) },
+		"repositories":     func() ([]Repository, error) { return x.view.repositories() },
+		"proxy":            func() (string, error) { return x.view.proxy() },
+		"noProxy":          func() ([]string, error) { return x.view.noProxy() },
+		"identityCheck":    func() (string, error) { return x.view.identityCheck() },
+	}
+	maps.Copy(f, x.patterns.functions())
 	return f
 }
 

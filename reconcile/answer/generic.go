@@ -1,7 +1,6 @@
 package answer
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -178,23 +177,4 @@ func (g *Generic) inspect(text string, _ *disc) (bool, error) {
 		return false, fmt.Errorf("neither it nor the kernel arguments hold %q: the end of an install is seen by the machine being off", g.PowersOff)
 	}
 	return true, nil
-}
-
-// Inputs returns, as plain text, all that an install depends on beside the
-// image, the role and the generation, which identify it: what the config digest
-// of a marker is made of. It asks for no secret and looks at no ISO.
-func Inputs(r Request) ([]string, error) {
-	text, err := Preview(r)
-	if err != nil {
-		return nil, err
-	}
-	all := append([]string{string(text), fmt.Sprint(len(r.KernelArgs))}, r.KernelArgs...)
-	if r.Generic != nil {
-		recipe, err := json.Marshal(r.Generic)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, string(recipe))
-	}
-	return all, nil
 }

@@ -12,10 +12,14 @@ import (
 // Sections of a kickstart, as pykickstart knows them.
 var kickstartSections = []string{"%packages", "%pre", "%pre-install", "%post", "%onerror", "%traceback", "%addon", "%anaconda", "%certificate"}
 
+func isSection(word string) bool {
+	return strings.HasPrefix(word, "%") && slices.Contains(kickstartSections, word)
+}
+
 // A kickstart is a kickstart file in parts.
 type kickstart struct {
 	commands []ksCommand
-	scripts  string   // what the %pre scripts say
+	scripts  []string // what the %pre scripts say
 	includes []ksLine // of the command section and of %packages
 }
 
@@ -44,24 +48,31 @@ func (c ksCommand) place() string {
 // their name to %end, and a section's name within a section is an error.
 func parseKickstart(text string) (*kickstart, error) {
 	k := &kickstart{}
-	section, began, n := "", 0, 0
+	section, began, body := "", 0, 0 // in which line it began, and where in text its own lines do
+	n, next := 0, 0
 	for raw := range strings.Lines(text) {
 		n++
+		at := next
+		next += len(raw)
 		line := strings.TrimSpace(raw)
-		word, rest, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
+		if section != "" && section != "%packages" && !strings.HasPrefix(line, "%") {
+			continue // of a script
+		}
+		word, rest := cutWord(line)
 		switch {
 		case word == "%end" && section == "":
 			return nil, fmt.Errorf("line %d: %%end without a section", n)
 		case word == "%end":
+			if section == "%pre" {
+				k.scripts = append(k.scripts, text[body:at])
+			}
 			section = ""
-		case slices.Contains(kickstartSections, word) && section != "":
+		case isSection(word) && section != "":
 			return nil, fmt.Errorf("line %d: %s begins before the %s of line %d has its %%end", n, word, section, began)
-		case slices.Contains(kickstartSections, word):
-			section, began = word, n
-		case section == "%pre":
-			k.scripts += raw
+		case isSection(word):
+			section, began, body = word, n, next
 		case section == "" || section == "%packages":
-			if err := k.line(ksLine{n, line, section == "%packages"}, section, word, strings.TrimSpace(rest)); err != nil {
+			if err := k.line(ksLine{n, line, section == "%packages"}, section, word, rest); err != nil {
 				return nil, err
 			}
 		}
@@ -70,6 +81,15 @@ func parseKickstart(text string) (*kickstart, error) {
 		return nil, fmt.Errorf("line %d: %s has no %%end", began, section)
 	}
 	return k, nil
+}
+
+// cutWord splits a line after its first word.
+func cutWord(line string) (word, rest string) {
+	i := strings.IndexFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
+	if i < 0 {
+		return line, ""
+	}
+	return line[:i], strings.TrimSpace(line[i:])
 }
 
 // line takes a line of the command section or of %packages.
@@ -97,6 +117,9 @@ func (k *kickstart) line(l ksLine, section, word, rest string) error {
 
 // splitWords splits a command as Python's shlex does, comments off.
 func splitWords(s string) ([]string, error) {
+	if !strings.ContainsAny(s, `\'"#`) {
+		return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' }), nil
+	}
 	var words []string
 	var b strings.Builder
 	in, quote, esc := false, byte(0), false
@@ -176,7 +199,7 @@ func (k *kickstart) include(d *disc, depth int) error {
 			if err := k.includeFrom(d, onDisc, depth); err != nil {
 				return fmt.Errorf("line %d: %%include %s: %w", inc.line, inc.text, err)
 			}
-		case !strings.Contains(k.scripts, inc.text):
+		case !slices.ContainsFunc(k.scripts, func(s string) bool { return strings.Contains(s, inc.text) }):
 			return fmt.Errorf("line %d: %%include %s: no %%pre script writes it", inc.line, inc.text)
 		}
 	}

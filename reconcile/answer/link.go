@@ -215,6 +215,8 @@ func bootInterface(all []Interface) (Interface, error) {
 	return Interface{}, errors.New("no interface holds the primary address of the device in NetBox")
 }
 
+var bondValue = regexp.MustCompile(`^[A-Za-z0-9.+_-]+$`)
+
 // defaultBond is how bonds are made if a template does not say.
 const defaultBond = "mode=802.3ad,miimon=100"
 
@@ -233,7 +235,7 @@ func bondOptions(options []string) ([]bondOption, error) {
 	var all []bondOption
 	for o := range strings.SplitSeq(text, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(o), "=")
-		if !slices.Contains(known, name) || !regexp.MustCompile(`^[A-Za-z0-9.+_-]+$`).MatchString(value) {
+		if !slices.Contains(known, name) || !bondValue.MatchString(value) {
 			return nil, fmt.Errorf("%q is no option of bonds: these are %s, each with a value", o, strings.Join(known, ", "))
 		}
 		all = append(all, bondOption{name, value})

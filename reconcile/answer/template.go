@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"text/template"
-	"text/template/parse"
 )
 
 const (
@@ -23,62 +22,123 @@ const (
 	maxSteps    = 50_000 // turns of loops and calls of templates
 )
 
-// view is what a template's dot is: Data, with Hardware as something that a
-// template can read like a field.
+// view is what a template's dot is: the fields of Data, with Hardware as
+// something that a template can read like one. (Data is not embedded because
+// text/template takes long to find a field in an embedded struct.)
 type view struct {
-	Data
+	Host          Host
+	Role          Role
+	Image         Image
+	Vars, Context map[string]any
+	Device        Device
+	Interfaces    []Interface
+	Mark          string
+
+	data     Data // the same
 	hardware func() (Hardware, error)
 }
 
 // Hardware asks the BMC, once.
 func (v *view) Hardware() (Hardware, error) { return v.hardware() }
 
-// execute renders the request's template. It returns the secrets that went
+// A program is a parsed template. It is safe for concurrent use.
+type program struct {
+	name string
+	root *template.Template
+	err  error         // why it cannot be executed
+	step map[*byte]int // the lines of loops and templates, by what instrument has them print at each turn
+	idle sync.Pool     // of *execution
+}
+
+func parseTemplate(name, text string) *program {
+	p := &program{name: name}
+	if len(text) > maxTemplate {
+		p.err = fmt.Errorf("the template has %d bytes, the most is %d", len(text), maxTemplate)
+		return p
+	}
+	funcs := functions(new(execution))
+	if p.root, p.err = template.New(name).Option("missingkey=error").Funcs(funcs).Parse(text); p.err != nil {
+		return p
+	}
+	i := instrumenter{text: text, functions: funcs, steps: map[*byte]int{}}
+	i.template(p.root)
+	p.step = i.steps
+	return p
+}
+
+// execute renders the template for one host. It returns the secrets that went
 // into the text, so that they can be kept out of messages.
-func execute(r Request) (string, *secrets, error) {
-	x := &execution{request: r, secrets: &secrets{get: r.Secret}}
-	if err := r.Data.check(); err != nil {
-		return "", nil, x.error(err)
+func (p *program) execute(d Data, secret func(name string) (string, error)) (string, *secrets, error) {
+	s := &secrets{get: secret}
+	refuse := func(err error) (string, *secrets, error) { return "", nil, templateError(err, p.name, d.Host.Name, s) }
+	if err := d.check(); err != nil {
+		return refuse(err)
 	}
-	if len(r.Template) > maxTemplate {
-		return "", nil, x.error(fmt.Errorf("the template has %d bytes, the most is %d", len(r.Template), maxTemplate))
+	if p.err != nil {
+		return refuse(p.err)
 	}
-	v, err := newView(r.Data)
+	x, err := p.execution()
 	if err != nil {
-		return "", nil, x.error(err)
+		return refuse(err)
 	}
-	t, err := template.New(r.TemplateName).Option("missingkey=error").Funcs(functions(v, x.secrets)).Parse(r.Template)
+	x.view, x.secrets = newView(d), s
+	err = x.template.Execute(&x.out, x.view)
+	text := x.out.take()
+	x.view, x.secrets = nil, nil
+	p.idle.Put(x)
 	if err != nil {
-		return "", nil, x.error(err)
+		return refuse(err)
 	}
-	instrument(t.Funcs(template.FuncMap{stepFunc: x.step, textFunc: text})) // after parsing: a template cannot call them
-	var out bounded
-	if err := t.Execute(&out, v); err != nil {
-		return "", nil, x.error(err)
+	return text, s, nil
+}
+
+// An execution renders a template for one host after the other: what its
+// functions know of a host, they know by it.
+type execution struct {
+	template *template.Template
+	view     *view
+	secrets  *secrets
+	patterns patterns
+	out      output
+}
+
+// execution returns one that is idle, or a new one.
+func (p *program) execution() (*execution, error) {
+	if x, ok := p.idle.Get().(*execution); ok {
+		return x, nil
 	}
-	return out.String(), x.secrets, nil
+	t, err := p.root.Clone()
+	if err != nil {
+		return nil, err
+	}
+	x := &execution{out: output{steps: p.step}}
+	x.template = t.Funcs(x.functions()).Funcs(template.FuncMap{textFunc: text}) // after parsing: a template cannot call text
+	return x, nil
 }
 
 // newView copies what functions such as sprig's set could change, and brings
 // what has no order of its own into one.
-func newView(d Data) (*view, error) {
-	v := &view{Data: d, hardware: sync.OnceValues(func() (Hardware, error) {
-		if d.Hardware == nil {
-			return Hardware{}, errors.New("what is built in is not known here")
-		}
-		return d.Hardware()
-	})}
-	for _, m := range []*map[string]any{&v.Vars, &v.Context, &v.Device.CustomFields} {
+func newView(d Data) *view {
+	for _, m := range []*map[string]any{&d.Vars, &d.Context, &d.Device.CustomFields} {
 		c, _ := clone(*m).(map[string]any)
 		if c == nil {
 			c = map[string]any{}
 		}
 		*m = c
 	}
-	v.Host.Labels = maps.Clone(d.Host.Labels)
-	v.Interfaces = slices.Clone(d.Interfaces)
-	slices.SortStableFunc(v.Interfaces, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
-	return v, nil
+	d.Host.Labels = maps.Clone(d.Host.Labels)
+	d.Interfaces = slices.Clone(d.Interfaces)
+	slices.SortStableFunc(d.Interfaces, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
+	return &view{
+		Host: d.Host, Role: d.Role, Image: d.Image, Vars: d.Vars, Context: d.Context, Device: d.Device, Interfaces: d.Interfaces, Mark: d.Mark,
+		data: d,
+		hardware: sync.OnceValues(func() (Hardware, error) {
+			if d.Hardware == nil {
+				return Hardware{}, errors.New("what is built in is not known here")
+			}
+			return d.Hardware()
+		}),
+	}
 }
 
 // clone copies a JSON value and turns whole numbers into integers.
@@ -107,76 +167,6 @@ func clone(v any) any {
 		}
 	}
 	return v
-}
-
-// An execution is one rendering.
-type execution struct {
-	request Request
-	secrets *secrets
-	steps   int
-}
-
-func (x *execution) step() (string, error) {
-	if x.steps++; x.steps > maxSteps {
-		return "", fmt.Errorf("more than %d turns of loops", maxSteps)
-	}
-	return "", nil
-}
-
-// The functions that instrument puts into templates.
-const (
-	stepFunc = "__step"
-	textFunc = "__text"
-)
-
-// instrument changes the parsed templates so that every loop and call counts
-// its turns, and that everything that is printed passes through text.
-func instrument(t *template.Template) {
-	for _, t := range t.Templates() {
-		if t.Tree != nil {
-			instrumentList(t.Tree.Root)
-			t.Tree.Root.Nodes = slices.Insert(t.Tree.Root.Nodes, 0, stepNode(0))
-		}
-	}
-}
-
-func instrumentList(l *parse.ListNode) {
-	if l == nil {
-		return
-	}
-	for _, n := range l.Nodes {
-		switch n := n.(type) {
-		case *parse.ActionNode:
-			if len(n.Pipe.Decl) == 0 {
-				n.Pipe.Cmds = append(n.Pipe.Cmds, callNode(n.Pos, textFunc, n.Pipe.String()))
-			}
-		case *parse.IfNode:
-			instrumentList(n.List)
-			instrumentList(n.ElseList)
-		case *parse.WithNode:
-			instrumentList(n.List)
-			instrumentList(n.ElseList)
-		case *parse.RangeNode:
-			instrumentList(n.List)
-			n.List.Nodes = slices.Insert(n.List.Nodes, 0, stepNode(n.Pos))
-			instrumentList(n.ElseList)
-		}
-	}
-}
-
-func stepNode(pos parse.Pos) parse.Node {
-	pipe := &parse.PipeNode{NodeType: parse.NodePipe, Pos: pos, Cmds: []*parse.CommandNode{callNode(pos, stepFunc)}}
-	return &parse.ActionNode{NodeType: parse.NodeAction, Pos: pos, Pipe: pipe}
-}
-
-// callNode returns a call as html/template builds those that it adds.
-func callNode(pos parse.Pos, name string, args ...string) *parse.CommandNode {
-	c := &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos}
-	c.Args = append(c.Args, parse.NewIdentifier(name).SetTree(nil).SetPos(pos))
-	for _, a := range args {
-		c.Args = append(c.Args, &parse.StringNode{NodeType: parse.NodeString, Pos: pos, Quoted: strconv.Quote(a), Text: a})
-	}
-	return c
 }
 
 // A valueError is a value that cannot be printed.
@@ -222,16 +212,6 @@ func kind(v any) string {
 	return reflect.TypeOf(v).Kind().String()
 }
 
-// bounded holds what a template prints.
-type bounded struct{ strings.Builder }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxOutput {
-		return 0, fmt.Errorf("the output exceeds %d bytes", maxOutput)
-	}
-	return b.Builder.Write(p)
-}
-
 var (
 	place   = regexp.MustCompile(`^(\d+)(?::\d+)?: (?s:(.*))$`)
 	doing   = regexp.MustCompile(`^executing "(?:[^"\\]|\\.)*" at <(.*?)>: (?s:(.*))$`)
@@ -239,9 +219,9 @@ var (
 	missing = regexp.MustCompile(`^map has no entry for key "(.*)"$`)
 )
 
-// error turns err, as text/template words it, into an *Error.
-func (x *execution) error(err error) error {
-	e := &Error{File: x.request.TemplateName, Host: x.request.Data.Host.Name}
+// templateError turns err, as text/template words it, into an *Error.
+func templateError(err error, file, host string, s *secrets) error {
+	e := &Error{File: file, Host: host}
 	msg := err.Error()
 	rest, ok := strings.CutPrefix(msg, "template: "+e.File+":")
 	if m := place.FindStringSubmatch(rest); ok && m != nil {
@@ -254,8 +234,8 @@ func (x *execution) error(err error) error {
 	if m := calling.FindStringSubmatch(msg); m != nil {
 		msg = m[1] // the key shows the call
 	}
-	if e.Key == stepFunc {
-		e.Key = ""
+	if s := (*stepError)(nil); errors.As(err, &s) {
+		e.Line = s.line
 	}
 	if v := (*valueError)(nil); errors.As(err, &v) && v.source != "" {
 		e.Key, msg = v.source, v.msg
@@ -271,6 +251,6 @@ func (x *execution) error(err error) error {
 			e.Key = ".Device.CustomFields." + m[1]
 		}
 	}
-	e.Msg = x.secrets.mask(msg)
+	e.Msg = s.mask(msg)
 	return e
 }

@@ -263,7 +263,7 @@ func addr(s string) netip.Addr {
 // data returns what the templates of the example fleet see: a bond of two
 // ports, a VLAN on it with the primary address, a plain storage network and the
 // BMC's own interface.
-func data(t *testing.T, l layout) answer.Data {
+func data(t testing.TB, l layout) answer.Data {
 	t.Helper()
 	p := netip.MustParsePrefix
 	return answer.Data{
@@ -328,7 +328,7 @@ func check(iso answer.ISO, l layout) error {
 	return answer.Check(iso, l.family, l.version, l.arch)
 }
 
-func request(t *testing.T, l layout) answer.Request {
+func request(t testing.TB, l layout) answer.Request {
 	t.Helper()
 	return answer.Request{
 		Generic: recipeOf(l),
