@@ -2,11 +2,13 @@ package iso9660
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -286,9 +288,40 @@ func TestDigest(t *testing.T) {
 	if digest("a") == digest("b") {
 		t.Error("different edits have equal digests")
 	}
+	// Of another Image of the same file, whichever view is its first.
+	again := open(t, rhel(t, isotest.Options{FullRoot: true})).Edit()
+	again.Write("/ks.cfg", []byte("b"))
+	if view(t, again).Digest("abc") != digest("b") {
+		t.Error("equal edits of equal images have different digests")
+	}
 	v := view(t, m.Edit())
 	if v.Digest("abc") == v.Digest("abd") {
 		t.Error("different bases have equal digests")
+	}
+}
+
+// Directories that are taken along are hashed apart, once: what they hold counts all the same.
+func TestDigestOfDirectoriesTakenAlong(t *testing.T) {
+	m := open(t, rhel(t, isotest.Options{FullRoot: true}))
+	e := m.Edit()
+	e.Write("/ks.cfg", []byte("text"))
+	v := view(t, e)
+	if len(v.along) == 0 {
+		t.Fatal("no directories were taken along")
+	}
+	was := v.Digest("")
+	r := *v.along[0]
+	other := bytes.Clone(r.whole)
+	other[len(other)-1] ^= 1
+	v.along = []*region{{whole: other, sum: func() [sha256.Size]byte { return sha256.Sum256(other) }}}
+	for i, x := range v.pieces {
+		if len(x.Data) > 0 && &x.Data[0] == &r.whole[0] {
+			v.pieces = slices.Clone(v.pieces)
+			v.pieces[i].Data = other
+		}
+	}
+	if v.Digest("") == was {
+		t.Error("another byte in a directory gives the same digest")
 	}
 }
 

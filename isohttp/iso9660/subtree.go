@@ -2,6 +2,7 @@ package iso9660
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -229,6 +230,9 @@ type region struct {
 	parts  []tailPart
 	at     map[uint32]dirRef // by the block it had
 	tables [2][]byte         // the path tables L and M with these places
+
+	whole []byte                   // the bytes of parts, if they are kept as one
+	sum   func() [sha256.Size]byte // of whole, made once
 }
 
 // keepRegion is the length up to which a region is kept as bytes. Beyond, views name the base's bytes in pieces.
@@ -255,7 +259,8 @@ func (t *Tree) region(nodes []dirNode, refs []dirRef, rest []int, start, total i
 				return nil, err
 			}
 		}
-		r.parts = []tailPart{{start, part{data: all}}}
+		r.parts, r.whole = []tailPart{{start, part{data: all}}}, all
+		r.sum = sync.OnceValue(func() [sha256.Size]byte { return sha256.Sum256(all) })
 	}
 	t.last = r
 	return r, nil

@@ -20,6 +20,7 @@ type View struct {
 	pieces   []Piece
 	targets  map[string]*target
 	metadata []Extent // of the tail
+	along    []*region
 }
 
 // A Piece is a range of a View: bytes of the base image, or of memory, or zeros.
@@ -37,6 +38,11 @@ func (p *patch) view() (*View, error) {
 	v := &View{img: p.img, size: p.end, targets: make(map[string]*target, len(p.targets)), metadata: p.metadata}
 	for _, t := range p.targets {
 		v.targets[t.path] = t
+	}
+	for _, tp := range p.trees {
+		if tp.along != nil && tp.along.whole != nil {
+			v.along = append(v.along, tp.along)
+		}
 	}
 	over := merge(p.over)
 	v.pieces = make([]Piece, 0, p.pieces(over))
@@ -160,18 +166,24 @@ func (v *View) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Digest is a hex SHA-256 that tells the view from others: of the base's own digest and the patch. It reads nothing of
-// the base.
+// the base. Directories that are taken along, which are most of many patches and the same in them, go in by a digest of
+// their own.
 func (v *View) Digest(baseSHA256 string) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "metalcue view 1\n%s\n%d\n", baseSHA256, v.size)
+	fmt.Fprintf(h, "metalcue view 2\n%s\n%d\n", baseSHA256, v.size)
 	var head [25]byte
 	for i := range v.pieces {
 		x := &v.pieces[i]
-		switch {
+		data := x.Data
+		switch j := slices.IndexFunc(v.along, func(r *region) bool { return len(data) == len(r.whole) && &data[0] == &r.whole[0] }); {
 		case x.Base:
 			head[0] = 1
 		case x.Data == nil:
 			head[0] = 2
+		case j >= 0:
+			head[0] = 3
+			sum := v.along[j].sum()
+			data = sum[:]
 		default:
 			head[0] = 0
 		}
@@ -179,7 +191,7 @@ func (v *View) Digest(baseSHA256 string) string {
 		binary.BigEndian.PutUint64(head[9:], uint64(x.Len))
 		binary.BigEndian.PutUint64(head[17:], uint64(x.BaseOff))
 		h.Write(head[:])
-		h.Write(x.Data)
+		h.Write(data)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
