@@ -88,7 +88,7 @@ func (r *Reconciler) takeAddresses(ctx context.Context, o *Observation, from []n
 		return fmt.Errorf("with its new address: %w", err)
 	}
 	defer m.Close(context.WithoutCancel(ctx))
-	if o.Config, err = r.preview(ctx, o, m); err != nil {
+	if o.Config, err = r.preview(ctx, o, m, new(kits)); err != nil {
 		return fmt.Errorf("with its new address: %w", err)
 	}
 	return nil

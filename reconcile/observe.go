@@ -28,6 +28,7 @@ func (r *Reconciler) Observe(ctx context.Context, s Selector) (*World, error) {
 	}
 	var mu sync.Mutex // so that Done counts up in the order of the events
 	var done int64
+	var kits kits
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(cmp.Or(r.Asks, 32))
 	observed := func(name string) error {
@@ -39,7 +40,7 @@ func (r *Reconciler) Observe(ctx context.Context, s Selector) (*World, error) {
 	}
 	for _, name := range sortedKeys(w.Hosts) {
 		g.Go(func() error {
-			r.observe(ctx, w.Hosts[name])
+			r.observe(ctx, w.Hosts[name], &kits)
 			return observed(name)
 		})
 	}
@@ -172,14 +173,14 @@ func (o *Observation) target() Target {
 }
 
 // observe reads one machine and renders the answer file that it would get.
-func (r *Reconciler) observe(ctx context.Context, o *Observation) {
+func (r *Reconciler) observe(ctx context.Context, o *Observation, k *kits) {
 	r.look(ctx, o, func(m Machine) {
 		o.Orphan = r.orphan(o.System)
 		if len(o.takes()) > 0 {
 			o.Config = unrendered
 			return
 		}
-		o.Config, o.AnswerErr = r.preview(ctx, o, m)
+		o.Config, o.AnswerErr = r.preview(ctx, o, m, k)
 	})
 }
 

@@ -129,7 +129,11 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 	if err != nil {
 		return nil, err
 	}
-	if err := checkImage(b.iso, image); err != nil {
+	kit, err := r.kit(&b.kits, o.Host, b.iso)
+	if err != nil {
+		return nil, err
+	}
+	if err := kit.Check(); err != nil { // is it what the fleet says that it is?
 		return nil, fmt.Errorf("image %s (%s): %w", image.Name, image.URL, err)
 	}
 	hw := r.hardware(ctx, o) // asked once, also where the record renders again
@@ -172,50 +176,26 @@ func (r *Reconciler) prepare(ctx context.Context, o *Observation, s *shelf) (*pr
 	return &prepared{base: b, rendered: rendered, view: view, local: local, regions: regions}, nil
 }
 
-// checkImage tells whether the base is what the fleet says that it is.
-func checkImage(iso answer.ISO, image *schema.Image) error {
-	if own := recipe(image.Generic); own != nil {
-		return own.Check(iso, image.Arch)
-	}
-	return answer.Check(iso, image.Family, image.Version, image.Arch)
-}
-
 // render makes the changes to a base image that install one host. A nil secret
 // leaves the secrets' names in their place.
 func (r *Reconciler) render(o *Observation, b *base, hw func() (*redfish.Hardware, error), secret func(string) (string, error)) (*answer.Rendered, error) {
-	req, err := r.request(o, hw)
+	kit, err := r.kit(&b.kits, o.Host, b.iso)
 	if err != nil {
 		return nil, err
 	}
-	req.ISO, req.Data.Image.Label, req.Secret = b.iso, b.iso.VolumeID, secret
-	return answer.Render(req)
-}
-
-// request gathers what the answer file is rendered from, secrets and image
-// aside.
-func (r *Reconciler) request(o *Observation, hw func() (*redfish.Hardware, error)) (answer.Request, error) {
-	text, path, err := r.template(o.Host)
-	if err != nil {
-		return answer.Request{}, err
-	}
-	image := r.Fleet.Images[o.Host.OS]
-	return answer.Request{
-		Family: image.Family, Arch: image.Arch, Version: image.Version, KernelArgs: image.KernelArgs,
-		Generic:  recipe(image.Generic),
-		Template: text, TemplateName: path,
-		Data: facts(r.Fleet, o, hw),
-		Mark: "metalcue-" + image.SHA256[:16],
-	}, nil
+	data := facts(r.Fleet, o, hw)
+	data.Image.Label = b.iso.VolumeID
+	return kit.Render(data, secret)
 }
 
 // preview renders the answer file as it would be now, without image and
 // secrets, and returns its digest.
-func (r *Reconciler) preview(ctx context.Context, o *Observation, m Machine) (digest string, err error) {
-	req, err := r.request(o, sync.OnceValues(func() (*redfish.Hardware, error) { return m.Hardware(ctx) }))
+func (r *Reconciler) preview(ctx context.Context, o *Observation, m Machine, k *kits) (digest string, err error) {
+	kit, err := r.kit(k, o.Host, answer.ISO{})
 	if err != nil {
 		return "", err
 	}
-	inputs, err := answer.Inputs(req)
+	inputs, err := kit.Inputs(facts(r.Fleet, o, sync.OnceValues(func() (*redfish.Hardware, error) { return m.Hardware(ctx) })))
 	if err != nil {
 		return "", err
 	}

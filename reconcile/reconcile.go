@@ -161,6 +161,7 @@ type base struct {
 	isohttp.Base
 	image *iso9660.Image
 	iso   answer.ISO // what an answer family may look at
+	kits  kits
 	close func() error
 }
 
