@@ -72,12 +72,11 @@ func run(ctx context.Context, addr string, ready int, args []string) error {
 
 // bench publishes the media of hosts when they are first asked for.
 type bench struct {
-	server   isohttp.Server
-	base     isohttp.Base
-	image    *iso9660.Image
-	iso      answer.ISO
-	template string
-	known    sync.Map // hosts to what publishes them once, a func() error
+	server isohttp.Server
+	base   isohttp.Base
+	image  *iso9660.Image
+	answer *answer.Prepared
+	known  sync.Map // hosts to what publishes them once, a func() error
 }
 
 func newBench(f *os.File) (*bench, error) {
@@ -90,12 +89,15 @@ func newBench(f *os.File) (*bench, error) {
 	if b.image, err = iso9660.Open(f, info.Size()); err != nil {
 		return nil, err
 	}
-	b.iso = answer.ISO{Tree: without{b.image.FS(), "ks.cfg"}, VolumeID: b.image.VolumeID()}
+	iso := answer.ISO{Tree: without{b.image.FS(), "ks.cfg"}, VolumeID: b.image.VolumeID()}
 	if efi, _, err := b.image.EFI(); err == nil {
-		b.iso.EFI = efi
+		iso.EFI = efi
 	}
 	text, err := fs.ReadFile(hosts.FS, "templates/base.ks.tmpl")
-	b.template = string(text)
+	b.answer = answer.Prepare(answer.Request{
+		Family: "rhel", Arch: "x86_64", Version: "9.5", ISO: iso, Mark: "metalcue-0123456789abcdef",
+		Template: string(text), TemplateName: "base.ks.tmpl",
+	})
 	return b, err
 }
 
@@ -121,10 +123,23 @@ func (b *bench) publishOnce(host string) error {
 
 // publish makes a host's medium as a run does.
 func (b *bench) publish(host string) error {
-	rendered, err := answer.Render(b.request(host))
+	rendered, err := b.render(host)
 	if err != nil {
 		return err
 	}
+	view, err := b.patch(rendered)
+	if err != nil {
+		return err
+	}
+	regions, err := regionsOf(view, rendered)
+	if err != nil {
+		return err
+	}
+	_, err = b.server.Publish(b.medium(host, view, regions))
+	return err
+}
+
+func (b *bench) patch(rendered *answer.Rendered) (*iso9660.View, error) {
 	edit := b.image.Edit()
 	for _, c := range rendered.Changes {
 		switch {
@@ -139,16 +154,16 @@ func (b *bench) publish(host string) error {
 	for _, path := range rendered.Files[answer.PhaseAnswer] {
 		edit.Apart(path)
 	}
-	view, err := edit.View()
-	if err != nil {
-		return err
-	}
+	return edit.View()
+}
+
+func regionsOf(view *iso9660.View, rendered *answer.Rendered) ([]isohttp.Region, error) {
 	var regions []isohttp.Region
 	for phase, paths := range rendered.Files {
 		for _, path := range paths {
 			extents, err := view.Lookup(path)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for _, e := range extents {
 				regions = append(regions, isohttp.Region{Phase: isohttp.Phase(phase), Path: path, Off: e.Off, Len: e.Len})
@@ -158,35 +173,37 @@ func (b *bench) publish(host string) error {
 	for _, e := range view.Structure() {
 		regions = append(regions, isohttp.Region{Phase: isohttp.Structure, Off: e.Off, Len: e.Len})
 	}
-	_, err = b.server.Publish(isohttp.Medium{Host: host, Token: token, View: view, Base: b.base, Regions: regions})
-	return err
+	return regions, nil
 }
 
-// request is what a host with two ports, bonded, asks for.
-func (b *bench) request(host string) answer.Request {
+func (b *bench) medium(host string, view *iso9660.View, regions []isohttp.Region) isohttp.Medium {
+	return isohttp.Medium{Host: host, Token: token, View: view, Base: b.base, Regions: regions}
+}
+
+func (b *bench) render(host string) (*answer.Rendered, error) {
+	return b.answer.Render(b.data(host), func(name string) (string, error) { return "", fmt.Errorf("no secret %s", name) })
+}
+
+// data is what is known of a host with two ports, bonded.
+func (b *bench) data(host string) answer.Data {
 	nic := func(name, mac string) answer.Interface {
 		return answer.Interface{Name: name, Type: "25gbase-x-sfp28", MAC: mac, Enabled: true, LAG: "bond0"}
 	}
 	address := netip.MustParsePrefix("10.20.0.21/24")
-	return answer.Request{
-		Family: "rhel", Arch: "x86_64", Version: "9.5",
-		Template: b.template, TemplateName: "base.ks.tmpl", ISO: b.iso, Mark: "metalcue-0123456789abcdef",
-		Secret: func(name string) (string, error) { return "", fmt.Errorf("no secret %s", name) },
-		Data: answer.Data{
-			Host: answer.Host{Name: host, Site: "bench", Generation: 1}, Role: answer.Role{Name: "base"},
-			Image: answer.Image{Name: "bench-9.5", Family: "rhel", Arch: "x86_64", Version: "9.5", Label: b.iso.VolumeID},
-			Vars: map[string]any{
-				"packages": []any{"chrony", "tmux", "vim-enhanced"}, "timezone": "Europe/Berlin",
-				"sshKeys": []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample bench@example.com"},
-			},
-			Device: answer.Device{
-				Name: host, Serial: "BENCH01", Site: "bench", Status: "planned", PrimaryIP4: address,
-				Gateway4: netip.MustParseAddr("10.20.0.1"), DNS: []string{"10.20.0.2"}, NTP: []string{"10.20.0.3"},
-			},
-			Interfaces: []answer.Interface{
-				nic("ens1f0", "02:00:00:00:00:01"), nic("ens1f1", "02:00:00:00:00:02"),
-				{Name: "bond0", Type: "lag", Enabled: true, Addresses: []netip.Prefix{address}, Primary: true},
-			},
+	return answer.Data{
+		Host: answer.Host{Name: host, Site: "bench", Generation: 1}, Role: answer.Role{Name: "base"},
+		Image: answer.Image{Name: "bench-9.5", Family: "rhel", Arch: "x86_64", Version: "9.5", Label: b.image.VolumeID()},
+		Vars: map[string]any{
+			"packages": []any{"chrony", "tmux", "vim-enhanced"}, "timezone": "Europe/Berlin",
+			"sshKeys": []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample bench@example.com"},
+		},
+		Device: answer.Device{
+			Name: host, Serial: "BENCH01", Site: "bench", Status: "planned", PrimaryIP4: address,
+			Gateway4: netip.MustParseAddr("10.20.0.1"), DNS: []string{"10.20.0.2"}, NTP: []string{"10.20.0.3"},
+		},
+		Interfaces: []answer.Interface{
+			nic("ens1f0", "02:00:00:00:00:01"), nic("ens1f1", "02:00:00:00:00:02"),
+			{Name: "bond0", Type: "lag", Enabled: true, Addresses: []netip.Prefix{address}, Primary: true},
 		},
 	}
 }

@@ -7,10 +7,9 @@ import (
 	"testing"
 
 	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
-	"github.com/metalcue/metalcue/reconcile/answer"
 )
 
-func bench9660(b *testing.B) *bench {
+func bench9660(b testing.TB) *bench {
 	b.Helper()
 	data, err := isotest.RHEL(isotest.Options{Version: "9.5", FullRoot: true, Packages: 2000, Payload: 4 << 20})
 	if err != nil {
@@ -46,13 +45,69 @@ func BenchmarkFresh(b *testing.B) {
 	}
 }
 
-// BenchmarkRender is the part of the template.
+// The parts of it.
 func BenchmarkRender(b *testing.B) {
 	s := bench9660(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := answer.Render(s.request("h")); err != nil {
+		if _, err := s.render("h"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkPatch(b *testing.B) {
+	s := bench9660(b)
+	rendered, err := s.render("h")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.patch(rendered); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRegions(b *testing.B) {
+	s := bench9660(b)
+	rendered, err := s.render("h")
+	if err != nil {
+		b.Fatal(err)
+	}
+	view, err := s.patch(rendered)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := regionsOf(view, rendered); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPublish(b *testing.B) {
+	s := bench9660(b)
+	rendered, err := s.render("h")
+	if err != nil {
+		b.Fatal(err)
+	}
+	view, err := s.patch(rendered)
+	if err != nil {
+		b.Fatal(err)
+	}
+	regions, err := regionsOf(view, rendered)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := s.server.Publish(s.medium("h", view, regions))
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Withdraw()
 	}
 }
