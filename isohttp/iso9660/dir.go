@@ -269,7 +269,7 @@ func (t *Tree) name(r record, rr string) (string, error) {
 		if t.kind == Joliet {
 			name = ucs2String(r.id())
 		}
-		if i := strings.LastIndexByte(name, ';'); i > 0 && !r.isDir() {
+		if i := strings.LastIndexByte(name, ';'); i > 0 && !r.isDir() && strings.Trim(name[i+1:], "0123456789") == "" {
 			name = name[:i]
 		}
 		if t.kind == Plain || t.kind == RockRidge {

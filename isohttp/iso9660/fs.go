@@ -36,6 +36,15 @@ func (t *Tree) rootEntry() entry {
 
 // walk returns the entry at a path in the sense of io/fs. Symbolic links in it are followed, the last one when follow is set.
 func (t *Tree) walk(name string, follow bool) (entry, error) {
+	all, err := t.trace(name, follow)
+	if err != nil {
+		return entry{}, err
+	}
+	return all[len(all)-1], nil
+}
+
+// trace is walk with the directories on the way, root first.
+func (t *Tree) trace(name string, follow bool) ([]entry, error) {
 	at := []entry{t.rootEntry()}
 	rest := strings.Split(name, "/")
 	if name == "." {
@@ -52,29 +61,29 @@ func (t *Tree) walk(name string, follow bool) (entry, error) {
 			at = at[:max(1, len(at)-1)]
 			continue
 		case !cur.isDir() || len(at) > maxDepth:
-			return entry{}, fs.ErrNotExist
+			return nil, fs.ErrNotExist
 		}
 		d, err := t.list(cur.dir, cur.parent)
 		if err != nil {
-			return entry{}, err
+			return nil, err
 		}
 		e := t.find(d, part)
 		if e == nil {
-			return entry{}, fs.ErrNotExist
+			return nil, fs.ErrNotExist
 		}
 		if e.mode&fs.ModeSymlink == 0 || len(rest) == 0 && !follow {
 			at = append(at, *e)
 			continue
 		}
 		if links++; links > maxLinks || len(rest) > maxDepth {
-			return entry{}, fmt.Errorf("more than %d symbolic links", maxLinks)
+			return nil, fmt.Errorf("more than %d symbolic links", maxLinks)
 		}
 		if strings.HasPrefix(e.link, "/") {
 			at = at[:1]
 		}
 		rest = append(strings.Split(e.link, "/"), rest...)
 	}
-	return at[len(at)-1], nil
+	return at, nil
 }
 
 func (t *Tree) lookup(op, name string, follow bool) (entry, error) {

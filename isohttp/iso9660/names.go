@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"path"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // style is how a directory's identifiers are made.
@@ -47,33 +49,75 @@ func isShort(name string) bool {
 	return len(base) <= 8 && len(ext) <= 3 && !strings.Contains(ext, ".")
 }
 
-// identifier makes an identifier for name, in the style of its siblings, that none of the records has.
+// maxEnhanced is the longest identifier of an ISO 9660:1999 tree in bytes (ECMA-119 4th edition, 9.1.11).
+const maxEnhanced = 207
+
+// identifier makes an identifier for name, in the style of its siblings, that none of the records has. A name that is too
+// long, or has characters that the tree's names cannot have, is changed; where that makes it another's, it gets a number.
 func (t *Tree) identifier(name string, dir bool, s style, recs []rec) ([]byte, error) {
+	if t == t.img.best && t.kind == Plain {
+		if id := plainName(name, dir, s); !strings.EqualFold(strings.TrimSuffix(id, "."), name) {
+			return nil, fmt.Errorf("the name cannot be recorded: the image has no Rock Ridge, and names there look like %q", id)
+		}
+	}
+	for i := -1; i < 1000; i++ {
+		if id := t.numbered(name, dir, s, i); !t.taken(id, recs) {
+			return id, nil
+		}
+	}
+	return nil, fmt.Errorf("no identifier is left for it")
+}
+
+// numbered is the identifier for name with the number i, which takes the place of its last characters; without one if i is
+// negative.
+func (t *Tree) numbered(name string, dir bool, s style, i int) []byte {
+	version := !dir && s.version
 	switch t.kind {
 	case Joliet:
-		return t.unique(jolietID(name, dir, s), recs, name)
+		return jolietID(withNumber(jolietChars(name), s.joliet(), i, utf16Len), version)
 	case Enhanced:
-		if len(name) > 207 {
-			return nil, fmt.Errorf("the name has %d bytes, in an ISO 9660:1999 tree 207 are possible", len(name))
-		}
-		return t.unique([]byte(withVersion(name, !dir && s.version)), recs, name)
+		return []byte(withVersion(withNumber(noVersion(name), maxEnhanced, i, utf8Len), version))
 	}
 	id := plainName(name, dir, s)
-	if t == t.img.best && t.kind == Plain && !strings.EqualFold(strings.TrimSuffix(id, "."), name) {
-		return nil, fmt.Errorf("the name cannot be recorded: the image has no Rock Ridge, and names there look like %q", id)
-	}
-	for i := 0; t.taken([]byte(id), recs); i++ {
-		if i == 1000 {
-			return nil, fmt.Errorf("no identifier is left for it")
-		}
-		base, ext, dot := strings.Cut(plainName(name, dir, s), ".")
-		base = base[:min(len(base), max(1, 8-3))] + fmt.Sprintf("%03d", i)
-		if id = base; dot {
+	if i >= 0 {
+		base, ext, dot := strings.Cut(id, ".")
+		id = base[:min(len(base), max(1, 8-3))] + fmt.Sprintf("%03d", i)
+		if dot {
 			id += "." + ext[:min(len(ext), 3)]
 		}
 	}
-	return []byte(withVersion(id, !dir && s.version)), nil
+	return []byte(withVersion(id, version))
 }
+
+// withNumber cuts a name to a length, and gives it a number, before a short extension, unless that is negative.
+func withNumber(name string, limit, i int, length func(rune) int) string {
+	if i < 0 {
+		return fit(name, limit, length)
+	}
+	ext := path.Ext(name)
+	if len(ext) > 8 {
+		ext = ""
+	}
+	return fit(strings.TrimSuffix(name, ext), limit-3-len(ext), length) + fmt.Sprintf("%03d", i) + ext
+}
+
+// noVersion replaces what would be taken for the beginning of a version.
+func noVersion(name string) string { return strings.ReplaceAll(name, ";", "_") }
+
+// fit cuts a name to a length, never inside of a character.
+func fit(name string, limit int, length func(rune) int) string {
+	n := 0
+	for i, r := range name {
+		if n += length(r); n > limit {
+			return name[:i]
+		}
+	}
+	return name
+}
+
+func utf16Len(r rune) int { return max(1, utf16.RuneLen(r)) }
+
+func utf8Len(r rune) int { return max(1, utf8.RuneLen(r)) }
 
 func withVersion(id string, version bool) string {
 	if version {
@@ -85,7 +129,7 @@ func withVersion(id string, version bool) string {
 // plainName makes the name fit the style, without version.
 func plainName(name string, dir bool, s style) string {
 	if s.lower {
-		return name[:min(len(name), 128)]
+		return fit(noVersion(name), 128, utf8Len)
 	}
 	var base, ext string
 	if i := strings.LastIndexByte(name, '.'); i > 0 {
@@ -116,22 +160,27 @@ func dchars(s string) string {
 	}, strings.ToUpper(s))
 }
 
-// jolietID is the name in UCS-2, without the characters that Joliet forbids, cut to 64 or, where siblings are longer, 103.
-func jolietID(name string, dir bool, s style) []byte {
-	u := utf16.Encode([]rune(strings.Map(func(r rune) rune {
+// jolietChars replaces the characters that Joliet forbids.
+func jolietChars(name string) string {
+	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(`*/:;?\`, r) || r < 0x20 {
 			return '_'
 		}
 		return r
-	}, name)))
-	limit := 64
-	if s.longest > 2*limit+4 {
-		limit = 103
+	}, name)
+}
+
+// joliet is the longest name in UCS-2: 64 or, where siblings are longer, 103.
+func (s style) joliet() int {
+	if s.longest > 2*64+4 {
+		return 103
 	}
-	u = u[:min(len(u), limit)]
-	if !dir && s.version {
-		u = append(u, ';', '1')
-	}
+	return 64
+}
+
+// jolietID is the name in UCS-2.
+func jolietID(name string, version bool) []byte {
+	u := utf16.Encode([]rune(withVersion(name, version)))
 	id := make([]byte, 0, 2*len(u))
 	for _, c := range u {
 		id = binary.BigEndian.AppendUint16(id, c)
@@ -139,24 +188,39 @@ func jolietID(name string, dir bool, s style) []byte {
 	return id
 }
 
-// unique refuses an identifier that is taken.
-func (t *Tree) unique(id []byte, recs []rec, name string) ([]byte, error) {
-	if t.taken(id, recs) {
-		return nil, fmt.Errorf("the %s tree has another file that its name is cut to", t.kind)
-	}
-	return id, nil
-}
-
-// taken tells whether a record has the identifier, whatever its version and case.
+// taken tells whether a record has the identifier, whatever its version. Where names are in upper case, case is no difference.
 func (t *Tree) taken(id []byte, recs []rec) bool {
 	unit := t.unit()
 	id, _ = cutID(id, ';', unit)
+	same := bytes.Equal
+	if t.kind == Plain || t.kind == RockRidge {
+		same = equalFold
+	}
 	for i := 2; i < len(recs); i++ {
-		if x, _ := cutID(recs[i].b.id(), ';', unit); len(x) == len(id) && bytes.EqualFold(x, id) {
+		if x, _ := cutID(recs[i].b.id(), ';', unit); same(x, id) {
 			return true
 		}
 	}
 	return false
+}
+
+// equalFold compares without regard to the case of ASCII letters: identifiers may be in any encoding.
+func equalFold(a, b []byte) bool {
+	lower := func(c byte) byte {
+		if c >= 'A' && c <= 'Z' {
+			return c + 'a' - 'A'
+		}
+		return c
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // unit is the number of bytes of a character in identifiers.

@@ -193,8 +193,8 @@ func (c *ceArea) flush(p *patch) {
 // mkdir adds an empty directory to d.
 func (tp *treePatch) mkdir(d *dirEdit, name string) error {
 	base := path.Base(name)
-	if d.made[base] != nil || d.data != nil && tp.findDir(d.data, base) != nil {
-		return nil
+	if e, err := tp.match(d, base, false, true); err != nil || d.made[base] != nil || e != nil && e.isDir() {
+		return err
 	}
 	id, err := tp.newID(d, base, true)
 	if err != nil {

@@ -19,6 +19,7 @@ const readAhead = 16 * blockSize
 type patch struct {
 	img      *Image
 	edit     *Edit
+	plan     *planner
 	targets  []*target
 	over     []overlay
 	tail     []tailPart
@@ -46,11 +47,11 @@ type tailPart struct {
 // View applies the changes to every tree and returns the patched image. It reads nothing but the directories that
 // change, and what points to these. On an error, which names the path, nothing has been changed.
 func (e *Edit) View() (*View, error) {
-	targets, err := e.targets()
+	plan, err := e.plan()
 	if err != nil {
 		return nil, err
 	}
-	p := &patch{img: e.img, edit: e, targets: targets, start: blocks(e.img.size) * blockSize}
+	p := &patch{img: e.img, edit: e, plan: plan, targets: plan.list, start: blocks(e.img.size) * blockSize}
 	p.end = p.start
 	if err := p.placeBodies(); err != nil {
 		return nil, err
@@ -82,11 +83,11 @@ func (e *Edit) View() (*View, error) {
 func (p *patch) placeBodies() error {
 	var apart []*target
 	for _, name := range p.edit.apart {
-		i := slices.IndexFunc(p.targets, func(t *target) bool { return t.path == clean(name) && t.body != nil })
-		if i < 0 {
+		t := p.plan.lookup(name)
+		if t == nil || t.body == nil {
 			return fmt.Errorf("keeping %s apart: %w: its content does not change", name, fs.ErrInvalid)
 		}
-		if t := p.targets[i]; !slices.Contains(apart, t) {
+		if !slices.Contains(apart, t) {
 			apart = append(apart, t)
 		}
 	}

@@ -2,7 +2,6 @@ package iso9660
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -35,7 +34,8 @@ type dirEdit struct {
 	at     dirRef // where it is in the view
 	id     []byte // of one that is made
 	made   map[string]*dirEdit
-	prefix string // its path, for errors
+	prefix string // its path in the best tree
+	pairs  *pairing
 }
 
 // rec is a record of a directory and where it was.
@@ -146,8 +146,11 @@ func (tp *treePatch) dir(name string) (*dirEdit, error) {
 		if d.data == nil {
 			return nil, fmt.Errorf("directory %s: %w", name, fs.ErrNotExist)
 		}
-		e := tp.findDir(d.data, part)
-		if e == nil {
+		e, err := tp.match(d, part, true, true)
+		if err != nil {
+			return nil, err
+		}
+		if e == nil || !e.isDir() {
 			return nil, fmt.Errorf("directory %s%s: %w", d.prefix, part, fs.ErrNotExist)
 		}
 		next, err := tp.load(e.dir, d.ref)
@@ -163,75 +166,13 @@ func (tp *treePatch) dir(name string) (*dirEdit, error) {
 	return d, nil
 }
 
-// findDir finds a directory by its name, or by what the tree's naming makes of it.
-func (tp *treePatch) findDir(d *dirData, name string) *entry {
-	if e := tp.t.find(d, name); e != nil && e.isDir() {
-		return e
-	}
-	if tp.t.kind == RockRidge {
-		return nil
-	}
-	for i := range d.entries {
-		if e := &d.entries[i]; e.isDir() && tp.mangled(e.name, name) {
-			return e
-		}
-	}
-	return nil
-}
-
-// mangled tells whether a name may be what a mastering tool made of the other: cut and with characters replaced.
-func (tp *treePatch) mangled(have, name string) bool {
-	if tp.t.kind == Joliet {
-		for _, n := range []int{64, 103} {
-			if have == string(ucs2String(jolietID(name, true, style{longest: 2*n + 2*(n-64)}))) {
-				return true
-			}
-		}
-		return false
-	}
-	for _, short := range []bool{true, false} {
-		if strings.EqualFold(have, strings.TrimSuffix(plainName(name, true, style{short: short}), ".")) {
-			return true
-		}
-	}
-	return false
-}
-
-// findFile finds the file in this tree: by its name, or, where names are cut or made up, by its extents.
+// findFile finds the file in this tree.
 func (tp *treePatch) findFile(d *dirEdit, name string, t *target) (*entry, error) {
-	if d.data == nil {
-		return nil, nil
+	e, err := tp.match(d, name, t.base != nil, false)
+	if e != nil && e.isDir() {
+		return nil, errIsDir
 	}
-	if e := tp.t.find(d.data, name); e != nil {
-		if e.isDir() {
-			return nil, errIsDir
-		}
-		return e, nil
-	}
-	if t.base == nil || t.base.size == 0 || tp.t.kind == RockRidge {
-		return nil, nil
-	}
-	want, err := tp.p.img.best.extents(t.base)
-	if err != nil {
-		return nil, err
-	}
-	for i := range d.data.entries {
-		e := &d.data.entries[i]
-		if e.isDir() || e.size != t.base.size {
-			continue
-		}
-		got, err := tp.t.extents(e)
-		if err == nil && slices.Equal(got, want) && tp.ours(e, t) {
-			return e, nil
-		}
-	}
-	return nil, nil
-}
-
-// ours tells whether the entry's name is no other file's of the best tree.
-func (tp *treePatch) ours(e *entry, t *target) bool {
-	_, err := tp.p.img.best.walk(path.Join(path.Dir(t.path), e.name), false)
-	return errors.Is(err, fs.ErrNotExist)
+	return e, err
 }
 
 // load returns the directory at a place of the base.

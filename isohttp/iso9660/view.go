@@ -18,7 +18,7 @@ type View struct {
 	img      *Image
 	size     int64
 	pieces   []Piece
-	targets  map[string]*target
+	plan     *planner
 	metadata []Extent // of the tail
 	along    []*region
 }
@@ -35,10 +35,7 @@ var _ io.ReaderAt = (*View)(nil)
 
 // view assembles the pieces.
 func (p *patch) view() (*View, error) {
-	v := &View{img: p.img, size: p.end, targets: make(map[string]*target, len(p.targets)), metadata: p.metadata}
-	for _, t := range p.targets {
-		v.targets[t.path] = t
-	}
+	v := &View{img: p.img, size: p.end, plan: p.plan, metadata: p.metadata}
 	for _, tp := range p.trees {
 		if tp.along != nil && tp.along.whole != nil {
 			v.along = append(v.along, tp.along)
@@ -199,7 +196,7 @@ func (v *View) Digest(baseSHA256 string) string {
 // Lookup returns where in the view the content of a file of the best tree is, in order. The error of a file that is not
 // there, or hidden, wraps fs.ErrNotExist.
 func (v *View) Lookup(name string) ([]Extent, error) {
-	t := v.targets[clean(name)]
+	t := v.plan.lookup(name)
 	switch {
 	case t == nil:
 		return v.img.Extents(name)

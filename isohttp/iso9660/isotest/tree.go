@@ -3,6 +3,7 @@ package isotest
 import (
 	"encoding/binary"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -25,6 +26,7 @@ type tree struct {
 	ceLB   int64 // block of root's continuation area
 	tables [4]int64
 	length int // of a path table
+	ids    map[*node][]byte
 }
 
 type dir struct {
@@ -192,15 +194,50 @@ func (t *tree) dirID(d *dir) []byte {
 	return t.id(d.node)
 }
 
-// id is the identifier of a file or directory in this tree.
+// id is the identifier of a file or directory in this tree. Of names that become one, all but the first get a number.
 func (t *tree) id(n *node) []byte {
-	switch {
-	case t.kind == joliet:
-		return ucs2(n.name)
-	case t.kind == enhanced || t.b.Untranslated:
+	if t.kind == enhanced || t.kind == primary && t.b.Untranslated {
 		return []byte(n.name)
 	}
-	name, ext, dot := strings.Cut(strings.ToUpper(n.name), ".")
+	if id, ok := t.ids[n]; ok {
+		return id
+	}
+	if t.ids == nil {
+		t.ids = map[*node][]byte{}
+	}
+	used := map[string]bool{}
+	for _, c := range n.parent.children {
+		id := t.translate(c, c.name)
+		for i := 0; used[string(id)]; i++ {
+			id = t.translate(c, numbered(c.name, t.limit(), i))
+		}
+		used[string(id)] = true
+		t.ids[c] = id
+	}
+	return t.ids[n]
+}
+
+// limit is the longest name before its extension.
+func (t *tree) limit() int {
+	if t.kind == joliet {
+		return 64
+	}
+	return 8
+}
+
+func numbered(name string, limit, i int) string {
+	ext := path.Ext(name)
+	name = strings.TrimSuffix(name, ext)
+	return fmt.Sprintf("%s%03d%s", name[:min(len(name), limit-3)], i, ext)
+}
+
+// translate makes a name one that the tree can have.
+func (t *tree) translate(n *node, name string) []byte {
+	if t.kind == joliet {
+		u := ucs2(name)
+		return u[:min(len(u), 2*64)]
+	}
+	name, ext, dot := strings.Cut(strings.ToUpper(name), ".")
 	id := dchars(name, 8)
 	if n.dir() {
 		return []byte(id)
