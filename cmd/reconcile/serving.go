@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/metalcue/metalcue/isohttp"
@@ -30,10 +31,19 @@ func (s *serving) add(f *pflag.FlagSet) {
 	f.DurationVar(&s.headerTimeout, "media-header-timeout", 0, "how long a request's header may take; 0 for 30s")
 }
 
+// minRate and maxRate bound the rates, in MB/s: at less than minRate no installer
+// gets anywhere.
+const minRate, maxRate = 0.1, 1e6
+
 // mediaServer makes the server that the flags describe.
 func (c *cli) mediaServer() (*isohttp.Server, error) {
 	s := &c.options.serving
-	if s.rate < 0 || s.clientRate < 0 || s.conns < 0 || s.clientConns < 0 || s.idle < 0 || s.headerTimeout < 0 {
+	for flag, rate := range map[string]float64{"--media-rate": s.rate, "--media-client-rate": s.clientRate} {
+		if rate != 0 && !(rate >= minRate && rate <= maxRate) { // as it is NaN
+			return nil, fmt.Errorf("%s %v: want %v to %v MB per second, or 0 for no limit", flag, rate, minRate, maxRate)
+		}
+	}
+	if s.conns < 0 || s.clientConns < 0 || s.idle < 0 || s.headerTimeout < 0 {
 		return nil, errors.New("the limits of --media-… cannot be negative")
 	}
 	return &isohttp.Server{

@@ -38,8 +38,13 @@ func TestServingFlags(t *testing.T) {
 	if _, err := parse("--media-tls-cert", "c.pem").listenOn(); err == nil || err.Error() != "--media-tls-cert and --media-tls-key go together" {
 		t.Errorf("a certificate without a key: %v", err)
 	}
-	if _, err := parse("--media-rate", "-1").mediaServer(); err == nil || !strings.Contains(err.Error(), "cannot be negative") {
-		t.Errorf("a negative rate: %v", err)
+	for _, rate := range []string{"-1", "NaN", "0.00000001", "1e300"} { // which would come to no limit at all
+		if _, err := parse("--media-client-rate", rate).mediaServer(); err == nil || !strings.HasPrefix(err.Error(), "--media-client-rate ") {
+			t.Errorf("a rate of %s: %v", rate, err)
+		}
+	}
+	if _, err := parse("--media-connections", "-1").mediaServer(); err == nil || !strings.Contains(err.Error(), "cannot be negative") {
+		t.Errorf("a negative number of connections: %v", err)
 	}
 	if listen, err := parse().listenOn(); err != nil || listen.TLS.Old || listen.TLS.CertFile != "" {
 		t.Errorf("without flags: %+v, %v", listen, err)
