@@ -28,12 +28,14 @@ const (
 	minChunk   = 4 << 10
 )
 
-// take books a share of the bytes that the rates allow, and says how long to
-// wait before sending them. client may be nil, a rate 0: unbounded.
-func (l *limits) take(client *bucket, rate, clientRate int64, now time.Time) (n int64, wait time.Duration) {
+// take books a share of the bytes that the rates allow, of at most that many
+// bytes, and says how long to wait before sending them. They count whether they
+// are sent or not: most must not be more than there is to send. client may be
+// nil, a rate 0: unbounded.
+func (l *limits) take(client *bucket, rate, clientRate, most int64, now time.Time) (n int64, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n = maxChunk
+	n = min(most, maxChunk)
 	if rate > 0 {
 		n = min(n, max(minChunk, rate/int64(time.Second/limitStep)))
 	}

@@ -35,7 +35,7 @@ func (x *exchange) sendFiles(k *cursor) error {
 		}
 	}()
 	for !k.done() {
-		chunk, err := x.chunk()
+		chunk, err := x.share(k.peek(maxChunk).n)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (x *exchange) sendBuffer(k *cursor) error {
 	buf := buffers.Get().(*buffer)
 	defer buffers.Put(buf)
 	for !k.done() {
-		chunk, err := x.chunk()
+		chunk, err := x.share(k.left())
 		if err != nil {
 			return err
 		}
@@ -115,16 +115,20 @@ func (x *exchange) sent(off, n int64) {
 	}
 }
 
-// chunk waits until the limits let something be sent, and says how much.
-func (x *exchange) chunk() (int64, error) {
+// chunk is share of an answer of any length.
+func (x *exchange) chunk() (int64, error) { return x.share(maxChunk) }
+
+// share waits until the limits let something be sent, and says how much: at most
+// what there is to send, for it counts as sent.
+func (x *exchange) share(most int64) (int64, error) {
 	if x.p.withdrawn() {
 		return 0, errWithdrawn
 	}
 	s := x.server
 	if s.Rate <= 0 && x.limit == nil {
-		return maxChunk, nil
+		return min(most, maxChunk), nil
 	}
-	n, wait := s.limits.take(x.limit, s.Rate, s.RatePerClient, time.Now())
+	n, wait := s.limits.take(x.limit, s.Rate, s.RatePerClient, most, time.Now())
 	if wait <= 0 {
 		return n, nil
 	}
