@@ -255,6 +255,7 @@ func randomPatch(t *testing.T, m *Image, img []byte, r *rand.Rand) {
 		checkTables(t, tree)
 	}
 	checkOutside(t, v, img)
+	checkAgain(t, m, img, e.ops, r)
 }
 
 // checkOutside compares every byte of the base that is not in the patch: all pieces before the tail either are the base's

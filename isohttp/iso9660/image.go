@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"github.com/metalcue/metalcue/isohttp/fat"
 )
@@ -39,6 +40,7 @@ type Image struct {
 	disk        disk
 
 	cache dirCache
+	made  atomic.Pointer[made]
 
 	efiOnce   sync.Once
 	efi       *fat.FS

@@ -28,6 +28,7 @@ type patch struct {
 	zero     int64 // block for files without content, 0: none yet
 	trees    []*treePatch
 	metadata []Extent // what in the tail is no file's
+	emitted  []emitted
 	buf      [512]byte
 }
 
@@ -47,6 +48,9 @@ type tailPart struct {
 // View applies the changes to every tree and returns the patched image. It reads nothing but the directories that
 // change, and what points to these. On an error, which names the path, nothing has been changed.
 func (e *Edit) View() (*View, error) {
+	if v, err := e.img.again(e); v != nil || err != nil {
+		return v, err
+	}
 	plan, err := e.plan()
 	if err != nil {
 		return nil, err
@@ -75,6 +79,7 @@ func (e *Edit) View() (*View, error) {
 	if err := p.finish(); err != nil {
 		return nil, err
 	}
+	e.img.keep(e, p)
 	return p.view()
 }
 

@@ -90,7 +90,9 @@ func (tp *treePatch) apply() error {
 		}
 	}
 	for _, d := range tp.order {
+		over, tail := len(tp.p.over), len(tp.p.tail)
 		tp.emit(d)
+		tp.p.emitted = append(tp.p.emitted, emitted{tp, d, span{over, len(tp.p.over)}, span{tail, len(tp.p.tail)}})
 	}
 	tp.ce.flush(tp.p)
 	return nil
