@@ -225,7 +225,7 @@ func patch(image *iso9660.Image, rendered *answer.Rendered, changes []answer.Cha
 // regionsOf tells the media server which bytes of a view mean which phase of
 // an install. What is neither a named file nor structure is payload.
 func regionsOf(view *iso9660.View, rendered *answer.Rendered) ([]isohttp.Region, error) {
-	var regions []isohttp.Region
+	regions := make([]isohttp.Region, 0, 64)
 	for _, phase := range sortedKeys(rendered.Files) {
 		for _, path := range rendered.Files[phase] {
 			extents, err := view.Lookup(path)

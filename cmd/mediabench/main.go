@@ -158,7 +158,7 @@ func (b *bench) patch(rendered *answer.Rendered) (*iso9660.View, error) {
 }
 
 func regionsOf(view *iso9660.View, rendered *answer.Rendered) ([]isohttp.Region, error) {
-	var regions []isohttp.Region
+	regions := make([]isohttp.Region, 0, 64)
 	for phase, paths := range rendered.Files {
 		for _, path := range paths {
 			extents, err := view.Lookup(path)

@@ -120,7 +120,7 @@ func (m *Image) again(e *Edit) (*View, error) {
 		return nil, nil
 	}
 	was := k.patch
-	p := &patch{img: m, edit: e, plan: was.plan.clone(), start: was.start, end: was.end, trees: was.trees, metadata: was.metadata}
+	p := &patch{img: m, edit: e, plan: was.plan.clone(), names: was.names, start: was.start, end: was.end, trees: was.trees, metadata: was.metadata}
 	p.targets = p.plan.list
 	lengths := make([][]madeLength, len(was.emitted))
 	for i, f := range k.files {

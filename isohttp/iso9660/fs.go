@@ -124,7 +124,12 @@ func (t *Tree) Extents(name string) ([]Extent, error) {
 }
 
 // clean takes paths with or without a leading slash.
-func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
+func clean(name string) string {
+	if p := strings.TrimPrefix(name, "/"); p != "." && fs.ValidPath(p) {
+		return p // as it is: the common case costs nothing
+	}
+	return strings.TrimPrefix(path.Clean("/"+name), "/")
+}
 
 // Open implements fs.FS.
 func (t *Tree) Open(name string) (fs.File, error) {

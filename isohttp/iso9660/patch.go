@@ -20,6 +20,7 @@ type patch struct {
 	img      *Image
 	edit     *Edit
 	plan     *planner
+	names    *names
 	targets  []*target
 	over     []overlay
 	tail     []tailPart
@@ -55,7 +56,7 @@ func (e *Edit) View() (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &patch{img: e.img, edit: e, plan: plan, targets: plan.list, start: blocks(e.img.size) * blockSize}
+	p := &patch{img: e.img, edit: e, plan: plan, names: &names{}, targets: plan.list, start: blocks(e.img.size) * blockSize}
 	p.end = p.start
 	if err := p.placeBodies(); err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 // found once per Image.
 func (v *View) Structure() []Extent {
 	v.img.structureOnce.Do(func() { v.img.structure = v.img.findStructure() })
-	return join(append(slices.Clone(v.img.structure), v.metadata...))
+	return join(slices.Concat(v.img.structure, v.metadata))
 }
 
 func (m *Image) findStructure() []Extent {

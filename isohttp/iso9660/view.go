@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"slices"
 	"sort"
+	"sync"
 )
 
 // A View is a patched image: ranges of the base and bytes in memory, in order. It is immutable, deterministic (equal edits
@@ -19,6 +20,7 @@ type View struct {
 	size     int64
 	pieces   []Piece
 	plan     *planner
+	names    *names
 	metadata []Extent // of the tail
 	along    []*region
 }
@@ -35,7 +37,7 @@ var _ io.ReaderAt = (*View)(nil)
 
 // view assembles the pieces.
 func (p *patch) view() (*View, error) {
-	v := &View{img: p.img, size: p.end, plan: p.plan, metadata: p.metadata}
+	v := &View{img: p.img, size: p.end, plan: p.plan, names: p.names, metadata: p.metadata}
 	for _, tp := range p.trees {
 		if tp.along != nil && tp.along.whole != nil {
 			v.along = append(v.along, tp.along)
@@ -193,13 +195,15 @@ func (v *View) Digest(baseSHA256 string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Lookup returns where in the view the content of a file of the best tree is, in order. The error of a file that is not
-// there, or hidden, wraps fs.ErrNotExist.
+// Lookup returns where in the view the content of a file of the best tree is, in order; it is not to be changed. The error
+// of a file that is not there, or hidden, wraps fs.ErrNotExist.
 func (v *View) Lookup(name string) ([]Extent, error) {
-	t := v.plan.lookup(name)
+	n, err := v.names.get(v, name)
+	if err != nil || n.target < 0 {
+		return n.stock, err
+	}
+	t := v.plan.list[n.target]
 	switch {
-	case t == nil:
-		return v.img.Extents(name)
 	case t.kind == opHide:
 		return nil, &fs.PathError{Op: "locate", Path: name, Err: fs.ErrNotExist}
 	case t.kind == opMkdir:
@@ -208,4 +212,46 @@ func (v *View) Lookup(name string) ([]Extent, error) {
 		return nil, nil
 	}
 	return []Extent{{t.body.off, t.body.len}}, nil
+}
+
+// names remembers what Lookup found, for views that differ in content only.
+type names struct {
+	mu    sync.Mutex
+	files map[string]named
+}
+
+// named is a file by its name.
+type named struct {
+	target int      // of the plan, -1: none
+	stock  []Extent // of a file that the view does not change
+}
+
+// maxNames is how many are remembered.
+const maxNames = 1024
+
+func (n *names) get(v *View, name string) (named, error) {
+	n.mu.Lock()
+	f, ok := n.files[name]
+	n.mu.Unlock()
+	if ok {
+		return f, nil
+	}
+	f.target = -1
+	if t := v.plan.lookup(name); t != nil {
+		f.target = slices.Index(v.plan.list, t)
+	} else {
+		var err error
+		if f.stock, err = v.img.Extents(name); err != nil {
+			return f, err
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.files == nil {
+		n.files = map[string]named{}
+	}
+	if len(n.files) < maxNames {
+		n.files[name] = f
+	}
+	return f, nil
 }
