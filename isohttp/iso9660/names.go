@@ -16,7 +16,7 @@ type style struct {
 	lower   bool // lower case letters, and whatever else names have
 	version bool // files end in ";1"
 	short   bool // 8.3
-	longest int  // bytes
+	longest int  // bytes, without version
 }
 
 // styleOf looks at the files of the directory, or, where there are none, at those of root.
@@ -34,7 +34,7 @@ func (t *Tree) styleOf(d, root *dirData) style {
 			name, version, _ := strings.Cut(string(id), ";")
 			s.version = s.version || version != ""
 			s.lower = s.lower || strings.ToUpper(name) != name
-			s.longest = max(s.longest, len(id))
+			s.longest = max(s.longest, len(name))
 			s.short = s.short && isShort(name)
 		}
 		if seen > 0 {
@@ -129,7 +129,7 @@ func withVersion(id string, version bool) string {
 // plainName makes the name fit the style, without version.
 func plainName(name string, dir bool, s style) string {
 	if s.lower {
-		return fit(noVersion(name), 128, utf8Len)
+		return fit(noVersion(name), max(31, s.longest), utf8Len)
 	}
 	var base, ext string
 	if i := strings.LastIndexByte(name, '.'); i > 0 {
@@ -160,10 +160,10 @@ func dchars(s string) string {
 	}, strings.ToUpper(s))
 }
 
-// jolietChars replaces the characters that Joliet forbids.
+// jolietChars replaces the characters that Joliet forbids, and those that UCS-2 does not have.
 func jolietChars(name string) string {
 	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(`*/:;?\`, r) || r < 0x20 {
+		if strings.ContainsRune(`*/:;?\`, r) || r < 0x20 || r > 0xFFFF {
 			return '_'
 		}
 		return r
@@ -172,7 +172,7 @@ func jolietChars(name string) string {
 
 // joliet is the longest name in UCS-2: 64 or, where siblings are longer, 103.
 func (s style) joliet() int {
-	if s.longest > 2*64+4 {
+	if s.longest > 2*64+1 {
 		return 103
 	}
 	return 64

@@ -322,6 +322,9 @@ type tableRecord struct {
 	id     []byte
 }
 
+// maxDirs is the number of directories up to which path tables are read: four times what their numbers can tell apart.
+const maxDirs = 1 << 18
+
 // loadTable reads the L path table.
 func (tp *treePatch) loadTable() error {
 	if tp.table != nil || tp.t.tables[0] == 0 {
@@ -336,6 +339,9 @@ func (tp *treePatch) loadTable() error {
 		n := int(raw[at])
 		if at+8+n > len(raw) {
 			return fmt.Errorf("path table at block %d: %w: %w", tp.t.tables[0], ErrFormat, io.ErrUnexpectedEOF)
+		}
+		if len(tp.table) == maxDirs {
+			return fmt.Errorf("path table at block %d: %w: more than %d directories", tp.t.tables[0], ErrUnsupported, maxDirs)
 		}
 		parent := int(le.Uint16(raw[at+6:])) - 1
 		if parent < 0 || parent > len(tp.table) {
