@@ -139,6 +139,11 @@ func TestMadeUpNames(t *testing.T) {
 			func(e *Edit) { e.Write("/"+long, []byte("new")) },
 			long[:64] + "=new x=y",
 		},
+		"two empty": {
+			isotest.Layout{RockRidge: true, Joliet: true, Files: files(long+"1.cfg", "", long+"2.cfg", "", long+"3.cfg", "3")},
+			func(e *Edit) { e.Write("/"+long+"2.cfg", []byte("new")); e.Hide("/" + long + "1.cfg") },
+			long[:61] + "000=new " + long[:61] + "001=3",
+		},
 		"hidden": {
 			isotest.Layout{RockRidge: true, Joliet: true, Files: files(long, "", "x", "y")},
 			func(e *Edit) { e.Hide("/" + long) },

@@ -14,14 +14,14 @@ func (tp *treePatch) addFile(d *dirEdit, name string, secs []section) error {
 	if err != nil {
 		return err
 	}
-	model := tp.model(d)
+	model, serial := tp.model(d), tp.newSerial()
 	recs := make([]rec, len(secs))
 	for i, s := range secs {
 		b, err := tp.newRecord(model, id, name, 0)
 		if err != nil {
 			return err
 		}
-		if err := tp.point(b, s, i < len(secs)-1); err != nil {
+		if err := tp.point(b, s, i < len(secs)-1, serial); err != nil {
 			return err
 		}
 		recs[i] = rec{b: b, off: -1, changed: true}
@@ -205,11 +205,19 @@ func (tp *treePatch) mkdir(d *dirEdit, name string) error {
 	if err != nil {
 		return err
 	}
-	n := &dirEdit{logic: d, id: id, grown: true, prefix: name + "/"}
+	n := &dirEdit{logic: d, id: id, grown: true, prefix: name + "/", serial: tp.newSerial()}
+	if err := tp.setSerial(r, n.serial); err != nil {
+		return err
+	}
 	for i := range 2 {
 		dot, err := tp.newRecord(model, []byte{byte(i)}, "", flagDir)
 		if err != nil {
 			return err
+		}
+		if i == 0 { // ".." has the parent's, as the model
+			if err := tp.setSerial(dot, n.serial); err != nil {
+				return err
+			}
 		}
 		n.recs = append(n.recs, rec{b: dot, off: -1, changed: true})
 	}

@@ -3,6 +3,7 @@ package iso9660
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 )
@@ -102,6 +103,13 @@ func (l *likeness) rank(have string) int {
 	return other
 }
 
+// numbered tells whether a name may be one of the mangled ones with a number for its last characters.
+func (l *likeness) numbered(have string) bool {
+	have = strings.ToLower(have)
+	have = strings.TrimRight(strings.TrimSuffix(have, path.Ext(have)), "0123456789")
+	return slices.ContainsFunc(l.mangled[:], func(m string) bool { return strings.HasPrefix(m, have) && len(m)-len(have) <= 8 })
+}
+
 // spot stands for the content of a file or directory: where it begins, and how long it is. It is zero when there is none.
 type spot struct{ off, size int64 }
 
@@ -127,8 +135,8 @@ func (t *Tree) spot(e *entry) spot {
 	return all
 }
 
-// pair finds the pairs of a directory: by the very name first, by name and content, by content, and at last by a name that is
-// like one and like no other.
+// pair finds the pairs of a directory: by the very name first, by name and content, by content, by a name that is like one and
+// like no other, and at last what of files without content looks like a name with a number.
 func (tp *treePatch) pair(d *dirEdit) (*pairing, error) {
 	if d.pairs != nil {
 		return d.pairs, nil
@@ -211,6 +219,19 @@ func (b *pairBuilder) build() {
 		}
 		return -1
 	})
+	b.each(b.empty)
+}
+
+// empty is the first of the free files without content that may be x with a number.
+func (b *pairBuilder) empty(x *entry) int {
+	like := b.tp.names(x.name)
+	for i := range b.have {
+		e := &b.have[i]
+		if !b.p.taken[i] && !x.isDir() && !e.isDir() && x.size == 0 && e.size == 0 && like.numbered(e.name) {
+			return i
+		}
+	}
+	return -1
 }
 
 // each pairs what is left of the best tree with what find returns, unless that is negative.

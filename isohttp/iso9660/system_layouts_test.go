@@ -63,8 +63,6 @@ func layouts() map[string]layout {
 			args: join3([]string{"-V", "ESXI-8.0U2", "-iso-level", "1"}, biosBoot, efiBoot)},
 		"no pad": {tool: "genisoimage", rock: true, joliet: true,
 			args: join3([]string{"-V", "NOPAD", "-R", "-J", "-no-pad"}, biosBoot, efiBoot)},
-		"rrip 1.12": {tool: "xorriso", rock: true, joliet: true,
-			args: join3([]string{"-V", "RRIP112", "-R", "-J", "--old-root-no-ino"}[:4], biosBoot, efiBoot)},
 		"full root": {tool: "xorriso", rock: true, joliet: true, more: fullRoot,
 			args: join3([]string{"-V", "FULL", "-iso-level", "4", "-R", "-J", "-joliet-long"}, biosBoot, efiBoot)},
 		"deep, relocated": {tool: "genisoimage", rock: true, more: deep,

@@ -19,6 +19,8 @@ type treePatch struct {
 	along *region             // directories that are taken along, nil: none
 	table []tableRecord
 	ce    ceArea
+
+	serials uint32 // how many new serial numbers there are
 }
 
 // dirEdit is a directory that changes, or is looked at for it.
@@ -33,6 +35,7 @@ type dirEdit struct {
 	moved  bool
 	at     dirRef // where it is in the view
 	id     []byte // of one that is made
+	serial uint32 // of one that is made
 	made   map[string]*dirEdit
 	prefix string // its path in the best tree
 	pairs  *pairing
@@ -246,6 +249,7 @@ func (tp *treePatch) replace(d *dirEdit, e *entry, secs []section) error {
 		return fmt.Errorf("%w: the file is compressed with zisofs or interleaved", ErrUnsupported)
 	}
 	i, n := d.index(e)
+	serial := tp.newSerial()
 	recs := make([]rec, len(secs))
 	for k, s := range secs {
 		from := d.recs[i+min(k, n-1)]
@@ -257,7 +261,7 @@ func (tp *treePatch) replace(d *dirEdit, e *entry, secs []section) error {
 		if k >= n {
 			recs[k].off = -1
 		}
-		if err := tp.point(b, s, k < len(secs)-1); err != nil {
+		if err := tp.point(b, s, k < len(secs)-1, serial); err != nil {
 			return err
 		}
 	}
@@ -270,20 +274,32 @@ func (tp *treePatch) replace(d *dirEdit, e *entry, secs []section) error {
 	return nil
 }
 
-// point makes a file's record name an extent. Serial numbers (RRIP 1.12) are renewed: equal ones mean hard links.
-func (tp *treePatch) point(r record, s section, more bool) error {
+// point makes a file's record name an extent.
+func (tp *treePatch) point(r record, s section, more bool, serial uint32) error {
 	r.setExtent(s.lba, s.len)
 	r[1] = 0
 	r[25] &^= flagMultiExtent
 	if more {
 		r[25] |= flagMultiExtent
 	}
+	return tp.setSerial(r, serial)
+}
+
+// newSerial is a file serial number (RRIP 1.12 4.1.1) for what is new: equal ones mean hard links. Tools count from small
+// numbers on.
+func (tp *treePatch) newSerial() uint32 {
+	tp.serials++
+	return 0xFFFFFFFF - tp.serials
+}
+
+// setSerial writes the serial number, where the record has one.
+func (tp *treePatch) setSerial(r record, serial uint32) error {
 	if !tp.t.susp {
 		return nil
 	}
 	return tp.t.ownFields(r, func(f field) error {
 		if f.sig() == "PX" && len(f.b) >= 44 {
-			putBoth32(r[f.inRecord+36:], s.lba)
+			putBoth32(r[f.inRecord+36:], serial)
 		}
 		return nil
 	})
