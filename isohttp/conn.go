@@ -9,11 +9,31 @@ import (
 	"time"
 )
 
-// listener accepts connections within the limits of a server.
+// listener accepts connections for net/http, within the limits of a server.
 type listener struct {
 	*net.TCPListener
 	server *Server
 	conns  *connCount
+}
+
+// Accept returns the next connection that the limits allow; others are closed.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		t, err := l.AcceptTCP()
+		if err != nil {
+			return nil, err
+		}
+		var client netip.Addr
+		if a, ok := t.RemoteAddr().(*net.TCPAddr); ok {
+			client = a.AddrPort().Addr().Unmap()
+		}
+		if !l.conns.enter(client, l.server) {
+			t.SetLinger(0)
+			t.Close()
+			continue
+		}
+		return newConn(t, l.server, l.conns, client, nil), nil
+	}
 }
 
 // connCount counts the connections of all listeners of a Start.
@@ -25,27 +45,6 @@ type connCount struct {
 }
 
 const defaultMaxConns = 10_000
-
-// Accept returns the next connection that the limits allow; others are closed.
-func (l *listener) Accept() (net.Conn, error) {
-	for {
-		t, err := l.AcceptTCP()
-		if err != nil {
-			return nil, err
-		}
-		c := &conn{TCPConn: t, conns: l.conns}
-		if a, ok := t.RemoteAddr().(*net.TCPAddr); ok {
-			c.exchange.client = a.AddrPort().Addr().Unmap()
-		}
-		if !l.conns.enter(c.exchange.client, l.server) {
-			t.SetLinger(0)
-			t.Close()
-			continue
-		}
-		c.exchange.server = l.server
-		return c, nil
-	}
-}
 
 func (n *connCount) enter(client netip.Addr, s *Server) bool {
 	n.mu.Lock()
@@ -75,14 +74,31 @@ func (n *connCount) leave(client netip.Addr) {
 	}
 }
 
-// conn is an accepted connection. It keeps the exchange of its answers, and on
-// Linux it sends their bodies itself; see sendConn.
+// conn is a connection that net/http serves. It keeps the exchange of its
+// answers.
 type conn struct {
 	*net.TCPConn
 	conns    *connCount
 	left     sync.Once
 	exchange exchange
-	out      outgoing
+	first    []byte // what was read of it before net/http got it
+}
+
+func newConn(t *net.TCPConn, s *Server, conns *connCount, client netip.Addr, first []byte) *conn {
+	c := &conn{TCPConn: t, conns: conns, first: first}
+	c.exchange.init(s, client)
+	return c
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.first) == 0 {
+		return c.TCPConn.Read(p)
+	}
+	n := copy(p, c.first)
+	if c.first = c.first[n:]; len(c.first) == 0 {
+		c.first = nil
+	}
+	return n, nil
 }
 
 // Close gives the connection's place to another.
@@ -93,16 +109,11 @@ func (c *conn) Close() error {
 
 // connContext hands the connection's exchange to the handler.
 func connContext(ctx context.Context, c net.Conn) context.Context {
-	switch c := c.(type) {
-	case *conn:
-		if c.prepare() {
-			c.exchange.conn = c
-		}
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if c, ok := c.(*conn); ok {
 		return context.WithValue(ctx, exchangeKey{}, &c.exchange)
-	case *tls.Conn:
-		if inner, ok := c.NetConn().(*conn); ok {
-			return context.WithValue(ctx, exchangeKey{}, &inner.exchange)
-		}
 	}
 	return ctx
 }

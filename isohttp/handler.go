@@ -7,32 +7,31 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 )
 
-// exchange is the state of one answer. Connections of Start's listeners keep one
-// for all their answers, as HTTP/1 sends them one after the other.
+// exchange is the state of an answer that goes out by net/http.
 type exchange struct {
+	sending
 	server *Server
-	client netip.Addr
-	conn   *conn // to send by; nil: only what the ResponseWriter offers
 
 	w      http.ResponseWriter
 	ctx    context.Context
-	p      *Publication
-	c      *content
-	now    time.Time // when the request came
 	ranges []byteRange
 	limit  *bucket // of the client; nil: none
-
-	next, prev *exchange // in Publication.active
-	aborted    bool      // guarded by Publication.mu
 
 	space  [1]byteRange // of ranges, mostly
 	n      int64        // what length says
 	length [1]string    // value of Content-Length, kept as clients ask for equal ranges
+}
+
+func (x *exchange) init(s *Server, client netip.Addr) {
+	x.server, x.client = s, client
+	x.cut = func() {
+		// A ResponseWriter that knows no deadlines notices at the next chunk.
+		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0))
+	}
 }
 
 type exchangeKey struct{}
@@ -42,7 +41,9 @@ func (s *Server) exchangeOf(r *http.Request) *exchange {
 	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
 		return x
 	}
-	return &exchange{server: s, client: clientOf(r.RemoteAddr)}
+	x := new(exchange)
+	x.init(s, clientOf(r.RemoteAddr))
+	return x
 }
 
 func clientOf(remote string) netip.Addr {
@@ -127,66 +128,40 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return errMethod
 	}
-	s.mu.RLock()
-	p := s.media[r.URL.Path]
-	s.mu.RUnlock()
+	p := s.lookup(r.URL.Path)
+	if p == nil && s.OnUnknown != nil {
+		s.OnUnknown(r.Context(), r.URL.Path)
+		p = s.lookup(r.URL.Path)
+	}
 	if p == nil {
 		return errUnknown
 	}
-	x := s.exchangeOf(r)
-	if p.allow.IsValid() && x.client != p.allow {
-		p.refuse(x.client, time.Now())
-		return errRefused
-	}
-	x.w, x.ctx, x.p, x.c, x.now = w, r.Context(), p, p.content.Load(), time.Now()
-	if !p.begin(x) {
-		return errUnknown
+	x, now := s.exchangeOf(r), time.Now()
+	x.w, x.ctx = w, r.Context()
+	if err := x.begin(p, now); err != nil {
+		x.w, x.ctx = nil, nil
+		return err
 	}
 	defer x.finish()
-	if p.account.request(x.client, x.now) {
+	if p.account.request(x.client, now) {
 		s.deliver()
 	}
 	return x.answer(r)
 }
 
-// finish takes the exchange out of the medium's list. An exchange that Withdraw
-// has cut off may not leave its connection in use.
+func (s *Server) lookup(path string) *Publication {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.media[path]
+}
+
+// finish ends the answer.
 func (x *exchange) finish() {
-	x.p.end(x)
-	aborted := x.aborted
-	x.w, x.ctx, x.p, x.c, x.limit, x.aborted = nil, nil, nil, nil, nil, false
+	aborted := x.end()
+	x.w, x.ctx, x.limit = nil, nil, nil
 	if aborted {
 		panic(http.ErrAbortHandler)
 	}
-}
-
-// refusals are the requests from addresses that may not read a medium.
-type refusals struct {
-	requests int64
-	last     netip.Addr
-	at       time.Time
-	reported []netip.Addr // at most maxClients
-}
-
-// refuse counts a request from an address that may not read the medium, and
-// reports each address once.
-func (p *Publication) refuse(client netip.Addr, now time.Time) {
-	p.mu.Lock()
-	r := &p.refused
-	r.requests, r.last, r.at = r.requests+1, client, now
-	known := len(r.reported) == maxClients || slices.Contains(r.reported, client)
-	if !known {
-		r.reported = append(r.reported, client)
-	}
-	p.mu.Unlock()
-	if known {
-		return
-	}
-	p.server.log().Warn("medium asked for by a wrong address", "host", p.host, "client", client, "want", p.allow)
-	p.account.mu.Lock()
-	p.account.emit(Event{Kind: EventRefused, At: now, Client: client})
-	p.account.mu.Unlock()
-	p.server.deliver()
 }
 
 // answer sends what the request asks for of the medium.
@@ -200,9 +175,6 @@ func (x *exchange) answer(r *http.Request) error {
 		if x.ranges, ok = rangesOf(x.ranges, f[0], c.size); !ok {
 			status = http.StatusRequestedRangeNotSatisfiable
 		}
-	}
-	if x.conn != nil && status == 0 && r.Method == http.MethodGet && len(x.ranges) < 2 {
-		return x.answerConn(h)
 	}
 	h["Accept-Ranges"] = acceptRanges
 	h["Cache-Control"] = cacheControl

@@ -20,10 +20,6 @@ type Listen struct {
 	HTTP  string // "host:port" for http; "" for none
 	HTTPS string // "host:port" for https; "" for none. OpenBMC takes nothing else.
 	TLS   TLS    // for HTTPS
-
-	// Handler answers the requests; nil means the server itself. One that hands
-	// them on to the server can publish a medium when it is first asked for.
-	Handler http.Handler
 }
 
 // Running is a server that listens.
@@ -35,6 +31,7 @@ type Running struct {
 	Fingerprint string
 
 	servers []*http.Server
+	loops   *loops // of HTTP; nil: net/http serves it alone
 	serving sync.WaitGroup
 	stop    func() bool
 
@@ -62,7 +59,7 @@ func (s *Server) start(ctx context.Context, l Listen, r *Running) (err error) {
 	}
 	conns := &connCount{client: map[netip.Addr]int{}}
 	if l.HTTP != "" {
-		if r.HTTP, err = s.listen(ctx, r, l.HTTP, l.Handler, conns, nil); err != nil {
+		if r.HTTP, err = s.listen(ctx, r, l.HTTP, conns, nil); err != nil {
 			return err
 		}
 		if err := s.selfTest(ctx, "http", r.HTTP, nil); err != nil {
@@ -75,7 +72,7 @@ func (s *Server) start(ctx context.Context, l Listen, r *Running) (err error) {
 			return err
 		}
 		r.Fingerprint = fingerprint(cert)
-		if r.HTTPS, err = s.listen(ctx, r, l.HTTPS, l.Handler, conns, l.TLS.config(cert)); err != nil {
+		if r.HTTPS, err = s.listen(ctx, r, l.HTTPS, conns, l.TLS.config(cert)); err != nil {
 			return err
 		}
 		if err := s.selfTest(ctx, "https", r.HTTPS, &cert); err != nil {
@@ -86,18 +83,26 @@ func (s *Server) start(ctx context.Context, l Listen, r *Running) (err error) {
 	return nil
 }
 
-func (s *Server) listen(ctx context.Context, r *Running, addr string, handler http.Handler, conns *connCount, config *tls.Config) (netip.AddrPort, error) {
+func (s *Server) listen(ctx context.Context, r *Running, addr string, conns *connCount, config *tls.Config) (netip.AddrPort, error) {
 	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // no controller knows it, and every accept pays for it
 	nl, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	l := nl.(*net.TCPListener)
-	h := s.httpServer(handler)
+	h := s.httpServer()
 	r.servers = append(r.servers, h)
 	var accept net.Listener = &listener{l, s, conns}
 	if config != nil {
 		accept = tls.NewListener(accept, config)
+	} else if g, err := s.newLoops(ctx, l, conns); err != nil {
+		l.Close()
+		return netip.AddrPort{}, err
+	} else if g != nil {
+		accept, r.loops = g, g
+		g.start()
+		r.serving.Go(g.wait)
 	}
 	r.serving.Go(func() {
 		if err := h.Serve(accept); !errors.Is(err, http.ErrServerClosed) {
@@ -110,21 +115,25 @@ func (s *Server) listen(ctx context.Context, r *Running, addr string, handler ht
 	return l.Addr().(*net.TCPAddr).AddrPort(), nil
 }
 
-func (s *Server) httpServer(handler http.Handler) *http.Server {
-	if handler == nil {
-		handler = s
+func (s *Server) idleTimeout() time.Duration {
+	if s.IdleTimeout > 0 {
+		return s.IdleTimeout
 	}
-	idle, header := s.IdleTimeout, s.HeaderTimeout
-	if idle <= 0 {
-		idle = 15 * time.Minute
+	return 15 * time.Minute
+}
+
+func (s *Server) headerTimeout() time.Duration {
+	if s.HeaderTimeout > 0 {
+		return s.HeaderTimeout
 	}
-	if header <= 0 {
-		header = 30 * time.Second
-	}
+	return 30 * time.Second
+}
+
+func (s *Server) httpServer() *http.Server {
 	h := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: header,
-		IdleTimeout:       idle,
+		Handler:           s,
+		ReadHeaderTimeout: s.headerTimeout(),
+		IdleTimeout:       s.idleTimeout(),
 		MaxHeaderBytes:    16 << 10,
 		ConnContext:       connContext,
 		Protocols:         new(http.Protocols),
@@ -168,6 +177,9 @@ func (r *Running) Shutdown(ctx context.Context) error {
 	for i, h := range r.servers {
 		wait.Go(func() { errs[i] = h.Shutdown(ctx) })
 	}
+	if r.loops != nil {
+		errs = append(errs, r.loops.drain(ctx))
+	}
 	wait.Wait()
 	r.close()
 	return errors.Join(append(errs, r.Wait())...)
@@ -185,5 +197,8 @@ func (r *Running) Wait() error {
 func (r *Running) close() {
 	for _, h := range r.servers {
 		h.Close()
+	}
+	if r.loops != nil {
+		r.loops.stop()
 	}
 }

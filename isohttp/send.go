@@ -2,7 +2,6 @@ package isohttp
 
 import (
 	"io"
-	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -14,9 +13,6 @@ const maxChunk = 4 << 20
 
 // send writes [off, off+n) of the content to the client.
 func (x *exchange) send(off, n int64) error {
-	if x.conn != nil {
-		return x.sendConn(off, n)
-	}
 	k := x.c.cursor(off, n)
 	if _, ok := x.w.(io.ReaderFrom); ok && x.c.file != nil {
 		return x.sendFiles(&k)
@@ -24,9 +20,8 @@ func (x *exchange) send(off, n int64) error {
 	return x.sendBuffer(&k)
 }
 
-// sendFiles is for an [http.Server] that is not ours: net/http sends an
-// *os.File by sendfile if it can, from its position, so that every answer needs
-// a handle of its own.
+// sendFiles lets net/http send base ranges by sendfile, which it does for an
+// *os.File from its position, so that every answer needs a handle of its own.
 func (x *exchange) sendFiles(k *cursor) error {
 	var f *os.File
 	defer func() {
@@ -58,7 +53,7 @@ func (x *exchange) sendFiles(k *cursor) error {
 				err = x.c.file.explain(err, s.at+n)
 			}
 		}
-		x.sent(k.off, n)
+		x.book(k.off, n)
 		k.move(n)
 		if err != nil {
 			return err
@@ -99,7 +94,7 @@ func (x *exchange) sendBuffer(k *cursor) error {
 				k.move(s.n)
 			}
 			n, err := x.w.Write(b)
-			x.sent(at, int64(n))
+			x.book(at, int64(n))
 			if err != nil {
 				return err
 			}
@@ -108,9 +103,9 @@ func (x *exchange) sendBuffer(k *cursor) error {
 	return nil
 }
 
-// sent books bytes that the network has taken.
-func (x *exchange) sent(off, n int64) {
-	if n > 0 && x.p.account.read(x.client, off, n, time.Now()) {
+// book accounts bytes that the network has taken.
+func (x *exchange) book(off, n int64) {
+	if x.sent(off, n) {
 		x.server.deliver()
 	}
 }
@@ -142,12 +137,4 @@ func (x *exchange) share(most int64) (int64, error) {
 	case <-x.ctx.Done():
 		return 0, x.ctx.Err()
 	}
-}
-
-// abort makes a write in progress fail. It is called with Publication.mu held,
-// which keeps the exchange from ending.
-func (x *exchange) abort() {
-	x.aborted = true
-	// A ResponseWriter that knows no deadlines notices at the next chunk.
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0))
 }

@@ -1,6 +1,7 @@
 package isohttp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,9 +21,13 @@ type Server struct {
 	Logger *slog.Logger
 
 	// OnEvent, if not nil, is called for every event, in order and never
-	// concurrently, by the goroutine of the request that caused it: a slow one
-	// slows readers down. It may use the server.
+	// concurrently. A slow one may slow readers down. It may use the server.
 	OnEvent func(Event)
+
+	// OnUnknown, if not nil, is called for a request for a path at which nothing
+	// is published, with the context of the server or of the request. It may
+	// publish a medium there, which then is the answer.
+	OnUnknown func(ctx context.Context, path string)
 
 	// MaxConns and MaxConnsPerClient bound the connections that Start's
 	// listeners hold, in all (0 means 10,000) and per address (0 means no
@@ -88,7 +93,7 @@ type Publication struct {
 
 	mu       sync.Mutex
 	gone     chan struct{} // closed by Withdraw
-	active   *exchange     // answers being sent: a list
+	active   *sending      // answers being sent: a list
 	count    int           // of them
 	refused  refusals
 	internal bool // the self-test's: no events
@@ -222,9 +227,7 @@ func (p *Publication) Withdraw() {
 		return
 	}
 	close(p.gone)
-	for x := p.active; x != nil; x = x.next {
-		x.abort()
-	}
+	p.cutAll()
 	idle := p.active == nil
 	p.mu.Unlock()
 	if idle {
@@ -254,41 +257,6 @@ func (p *Publication) Progress() Progress {
 	q.Refused, q.LastRefused, q.LastRefusedAt = p.refused.requests, p.refused.last, p.refused.at
 	p.mu.Unlock()
 	return q
-}
-
-// begin enters an answer into the list of those that Withdraw ends.
-func (p *Publication) begin(x *exchange) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.withdrawn() {
-		return false
-	}
-	x.next, x.prev = p.active, nil
-	if x.next != nil {
-		x.next.prev = x
-	}
-	p.active = x
-	p.count++
-	return true
-}
-
-func (p *Publication) end(x *exchange) {
-	p.mu.Lock()
-	if x.prev != nil {
-		x.prev.next = x.next
-	} else {
-		p.active = x.next
-	}
-	if x.next != nil {
-		x.next.prev = x.prev
-	}
-	x.next, x.prev = nil, nil
-	p.count--
-	last := p.active == nil && p.withdrawn()
-	p.mu.Unlock()
-	if last {
-		p.close()
-	}
 }
 
 func (s *Server) deliver() {

@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -57,12 +56,13 @@ func run(ctx context.Context, addr string, ready int, args []string) error {
 	if err != nil {
 		return err
 	}
+	b.server.OnUnknown = b.unknown
 	for i := range ready {
 		if err := b.publishOnce(fmt.Sprintf("%05d", i+1)); err != nil {
 			return err
 		}
 	}
-	running, err := b.server.Start(ctx, isohttp.Listen{HTTP: addr, Handler: b})
+	running, err := b.server.Start(ctx, isohttp.Listen{HTTP: addr})
 	if err != nil {
 		return err
 	}
@@ -101,16 +101,14 @@ func newBench(f *os.File) (*bench, error) {
 	return b, err
 }
 
-func (b *bench) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name, ours := strings.CutPrefix(r.URL.Path, "/i/"+token+"/")
+// unknown publishes the medium of a host that is first asked for.
+func (b *bench) unknown(_ context.Context, path string) {
+	name, ours := strings.CutPrefix(path, "/i/"+token+"/")
 	if host, ok := strings.CutSuffix(name, ".iso"); ok && ours {
 		if err := b.publishOnce(host); err != nil {
 			log.Print(err)
-			http.Error(w, "cannot publish", http.StatusInternalServerError)
-			return
 		}
 	}
-	b.server.ServeHTTP(w, r)
 }
 
 func (b *bench) publishOnce(host string) error {
