@@ -45,6 +45,7 @@ type baseFile struct {
 	users int // media; guarded by baseFiles.mu
 
 	noSendfile atomic.Bool  // its file system cannot
+	noPeek     atomic.Bool  // nor tell what is in memory
 	looked     atomic.Int64 // when check has last looked, Unix nanoseconds
 }
 

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loops serve plain http on one socket with an event loop for each processor.
+// loops serve plain http on one socket, short answers in event loops.
 //
 // net/http starts a goroutine for a connection, wakes it for each request, reads
 // ahead in another, and sends header and body by a call each. Most of what a
@@ -22,14 +22,15 @@ import (
 // A loop waits for many sockets at once in the kernel (epoll) and answers without
 // another goroutine: one call to read a request, one or two to answer it.
 //
+// A loop does nothing that takes long. An answer that is long, or that the kernel
+// has to read from a disk, goes on in a goroutine of its own, which waits like any
+// other, and its connection then comes back.
+//
 // Loops answer only what [parseRequest] calls plain: GET and HEAD of a published
 // medium, whole or of one range. A connection that brings anything else goes over
 // to net/http with what was read of it, for good. So this is not another HTTP
 // server: what is seldom, old, wrong or hostile is still answered by the one that
 // is proven.
-//
-// A loop blocks while the kernel reads a base image from a disk, and so do the
-// other connections of that loop.
 type loops struct {
 	server *Server
 	ctx    context.Context
@@ -45,8 +46,9 @@ type loops struct {
 	closed  chan struct{}
 }
 
-// maxLoops bounds the loops: so many fill any network.
-const maxLoops = 8
+// loopCount is how many loops there are. While a loop waits, the runtime has to
+// find out that its processor is free, which costs less if there are others.
+func loopCount() int { return max(1, min(runtime.GOMAXPROCS(0)/2, 8)) }
 
 // newLoops takes over a listening socket. It returns nil if net/http has to
 // serve everything, which alone knows how to send slowly.
@@ -81,7 +83,7 @@ func (g *loops) init(l *net.TCPListener) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	for range min(runtime.GOMAXPROCS(0), maxLoops) {
+	for range loopCount() {
 		l, err := newLoop(g)
 		if err != nil {
 			return err
@@ -165,8 +167,9 @@ type loop struct {
 	open  atomic.Int32 // connections, those on their way here included
 
 	// of run alone
-	conns     map[int32]*loopConn // by descriptor
-	turn      []*loopConn         // to go on with, whatever the socket says
+	conns     map[int32]*loopConn    // by descriptor
+	away      map[*loopConn]*os.File // answered by a goroutine of its own
+	turn      []*loopConn            // to go on with, whatever the socket says
 	nextTurn  []*loopConn
 	sweep     time.Time // when the next connection may have waited too long
 	listening bool
@@ -183,7 +186,7 @@ type loop struct {
 }
 
 func newLoop(g *loops) (*loop, error) {
-	l := &loop{group: g, epoll: -1, wake: -1, conns: map[int32]*loopConn{}, scratch: new(buffer)}
+	l := &loop{group: g, epoll: -1, wake: -1, conns: map[int32]*loopConn{}, away: map[*loopConn]*os.File{}, scratch: new(buffer)}
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -245,7 +248,7 @@ func (l *loop) post(f func()) bool {
 // run serves until the loop has been told to end.
 func (l *loop) run() {
 	events := make([]unix.EpollEvent, 128)
-	for !l.ended && (!l.draining || len(l.conns) > 0) {
+	for !l.ended && (!l.draining || len(l.conns)+len(l.away) > 0) {
 		n, err := unix.EpollWait(l.epoll, events, l.timeout())
 		if err != nil && err != unix.EINTR {
 			l.group.server.log().Error("media server: waiting for connections", "err", os.NewSyscallError("epoll_wait", err))
@@ -358,9 +361,10 @@ func (l *loop) admit(fd int, from unix.Sockaddr) {
 	}
 	to.open.Add(1)
 	c := newLoopConn(to, fd, client)
+	join := func() { c.join(g.server.headerTimeout()) }
 	if to == l {
-		c.join()
-	} else if !to.post(c.join) {
+		join()
+	} else if !to.post(join) {
 		to.open.Add(-1)
 		unix.Close(fd)
 		g.conns.leave(client)
@@ -425,6 +429,9 @@ func (l *loop) closeAll() {
 	l.ended = true
 	for _, c := range l.conns {
 		l.close(c)
+	}
+	for _, f := range l.away {
+		_ = f.SetWriteDeadline(time.Unix(1, 0))
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loopConn is a connection of a loop. It belongs to the loop's goroutine but for
-// cut, which Withdraw calls.
+// loopConn is a connection of a loop. It belongs to the loop's goroutine, or to
+// that of alone, but for cut, which Withdraw calls.
 type loopConn struct {
 	sending
 	loop     *loop
@@ -27,36 +27,41 @@ type loopConn struct {
 	queued   bool      // in loop.nextTurn
 
 	// the answer that is being sent, if p is not nil
-	body   cursor
-	out    []byte  // to be sent before body: header and small segments
-	held   *buffer // where out lies, if not in loop.scratch
-	booked int64   // up to where body is in the account
-	last   bool    // the connection ends with it
-	space  [1]byteRange
+	body    cursor
+	out     []byte  // to be sent before body goes on: header and small segments
+	started bool    // something of out was sent
+	held    *buffer // where out lies, if not in loop.scratch
+	booked  int64   // up to where body is in the account
+	last    bool    // the connection ends with it
+	alone   bool    // a goroutine sends it, not the loop
+	space   [1]byteRange
 }
 
 const (
 	// smallSegment is up to where copying is cheaper than a call of its own.
 	smallSegment = 4 << 10
+	// maxShort is how much of an answer a loop sends.
+	maxShort = 1 << 20
 	// maxTurn is how many answers a connection gets before others have their
-	// turn. It gets maxChunk of one.
+	// turn.
 	maxTurn = 16
 )
 
 var (
 	errWait = errors.New("the socket has to be waited for")
 	errGone = errors.New("the connection is not the loop's any more")
+	errLong = errors.New("the answer takes long")
 )
 
 func newLoopConn(l *loop, fd int, client netip.Addr) *loopConn {
 	c := &loopConn{loop: l, fd: fd}
 	c.client = client
-	c.cut = func() { _ = unix.Shutdown(fd, unix.SHUT_RDWR) }
+	c.cut = func() { _ = unix.Shutdown(c.fd, unix.SHUT_RDWR) }
 	return c
 }
 
 // join makes the connection one of its loop's.
-func (c *loopConn) join() {
+func (c *loopConn) join(wait time.Duration) {
 	l := c.loop
 	l.conns[int32(c.fd)] = c
 	if l.draining || l.ended {
@@ -69,7 +74,7 @@ func (c *loopConn) join() {
 		l.close(c)
 		return
 	}
-	c.waitUntil(time.Now().Add(l.group.server.headerTimeout()))
+	c.waitUntil(time.Now().Add(wait))
 	l.step(c)
 }
 
@@ -111,36 +116,47 @@ func (l *loop) step(c *loopConn) {
 			l.settle(c, err)
 			return
 		}
-		if !c.body.done() {
-			break // its turn is over
-		}
-		if c.finish() || c.last || l.draining {
-			l.close(c)
+		if !l.answered(c) {
 			return
 		}
-		wait := l.group.server.idleTimeout()
-		if len(c.in) > 0 {
-			wait = l.group.server.headerTimeout()
-		}
-		c.waitUntil(l.now().Add(wait))
 	}
 	l.again(c)
+}
+
+// answered ends an answer that was sent, and says whether another may follow.
+func (l *loop) answered(c *loopConn) bool {
+	if c.finish() || c.last || l.draining {
+		l.close(c)
+		return false
+	}
+	wait := l.group.server.idleTimeout()
+	if len(c.in) > 0 {
+		wait = l.group.server.headerTimeout()
+	}
+	c.waitUntil(l.now().Add(wait))
+	return true
 }
 
 // settle is the one place where what ended a step is dealt with.
 func (l *loop) settle(c *loopConn, err error) {
 	switch {
+	case err == errLong || err == errWait && c.p != nil && c.body.left() > maxShort:
+		l.sendAlone(c)
 	case err == errWait, err == errGone:
 	case c.p == nil:
 		l.close(c) // between two answers, which is no error
 	default:
-		level := slog.LevelDebug
-		if base := (*baseError)(nil); errors.As(err, &base) {
-			level = slog.LevelError
-		}
-		l.group.server.log().Log(context.Background(), level, "request", "client", c.client, "host", c.p.host, "at", c.body.off, "end", c.body.end, "err", &sendError{err})
+		c.logFailure(err)
 		l.close(c)
 	}
+}
+
+func (c *loopConn) logFailure(err error) {
+	level := slog.LevelDebug
+	if base := (*baseError)(nil); errors.As(err, &base) {
+		level = slog.LevelError
+	}
+	c.loop.group.server.log().Log(context.Background(), level, "request", "client", c.client, "host", c.p.host, "at", c.body.off, "end", c.body.end, "err", &sendError{err})
 }
 
 // next reads a request and begins its answer.
@@ -263,24 +279,32 @@ func (c *loopConn) header(head bool, ranges []byteRange) {
 	c.body, c.booked = c.c.cursor(off, n), off
 }
 
-// push sends what the socket takes, until the answer is complete or the turn is
-// over.
+// push sends until the answer is complete, or the socket takes no more (errWait),
+// or a loop should do no more of it (errLong).
 func (c *loopConn) push() error {
-	for end := min(c.body.off+maxChunk, c.body.end); ; {
-		if c.held == nil {
-			if err := c.gather(end); err != nil {
-				return err
-			}
-		}
+	end := c.body.end
+	if !c.alone {
+		end = min(c.body.off+maxShort, end)
+	}
+	for {
 		var err error
-		if len(c.out) > 0 {
+		if !c.started {
+			err = c.gather(end)
+		}
+		switch {
+		case err != nil:
+		case len(c.out) > 0:
 			err = c.flush()
-		} else if c.body.off == end {
+		case c.body.done():
 			return nil
-		} else if s := c.body.peek(end - c.body.off); s.data != nil {
-			err = c.sendMemory(s)
-		} else {
-			err = c.sendFile(s)
+		case c.body.off == end:
+			return errLong
+		default:
+			if s := c.body.peek(end - c.body.off); s.data != nil {
+				err = c.sendMemory(s)
+			} else {
+				err = c.sendFile(s)
+			}
 		}
 		if err != nil {
 			return err
@@ -290,39 +314,57 @@ func (c *loopConn) push() error {
 
 // gather adds small segments of the body to what is sent with one call.
 func (c *loopConn) gather(end int64) error {
-	buf, used := c.loop.scratch, len(c.out)
 	for c.body.off < end {
 		s := c.body.peek(end - c.body.off)
+		if s.n > smallSegment && (s.data != nil || !c.c.file.noSendfile.Load()) {
+			return nil
+		}
+		buf := c.buffer()
+		used := len(c.out)
 		n := min(int(s.n), len(buf)-used)
-		if n == 0 || s.n > smallSegment && (s.data != nil || !c.c.file.noSendfile.Load()) {
-			break
+		if n == 0 {
+			return nil
 		}
 		if s.data != nil {
 			copy(buf[used:used+n], s.data)
-		} else if err := c.c.file.readAt(buf[used:used+n], s.at); err != nil {
+		} else if err := c.read(buf[used:used+n], s.at); err != nil {
 			return err
 		}
-		used += n
+		c.out = buf[:used+n]
 		c.body.move(int64(n))
 	}
-	c.out = buf[:used]
 	return nil
 }
 
-// flush sends out. When the socket does not take it all, the rest moves out of
-// the loop's buffer, which is the next connection's.
+// buffer returns what out lies in.
+func (c *loopConn) buffer() *buffer {
+	if c.alone && c.held == nil {
+		c.held = buffers.Get().(*buffer)
+	}
+	if c.held != nil {
+		return c.held
+	}
+	return c.loop.scratch
+}
+
+// keepOut moves out to where it stays when others use the loop's buffer.
+func (c *loopConn) keepOut() {
+	if c.held == nil && len(c.out) > 0 {
+		c.held = buffers.Get().(*buffer)
+		c.out = c.held[:copy(c.held[:], c.out)]
+	}
+}
+
+// flush sends out.
 func (c *loopConn) flush() error {
 	for len(c.out) > 0 {
 		n, err := c.send(c.out, !c.body.done())
 		c.out = c.out[n:]
-		if err == nil {
-			continue
+		if err != nil {
+			c.started = true
+			c.keepOut()
+			return err
 		}
-		if err == errWait && c.held == nil {
-			c.held = buffers.Get().(*buffer)
-			c.out = c.held[:copy(c.held[:], c.out)]
-		}
-		return err
 	}
 	c.drop()
 	c.book()
@@ -361,7 +403,10 @@ func (c *loopConn) send(b []byte, more bool) (int, error) {
 // sendFile sends a segment of the base. Errors may be the file's or the socket's.
 func (c *loopConn) sendFile(s segment) error {
 	file, at := c.c.file, s.at
-	n, err := unix.Sendfile(c.fd, int(file.f.Fd()), &at, int(s.n))
+	if !c.alone && !(file.cached(s.at) && file.cached(s.at+s.n-1)) {
+		return errLong
+	}
+	n, err := unix.Sendfile(c.fd, int(file.f.Fd()), &at, int(min(s.n, maxChunk)))
 	switch {
 	case n > 0:
 		c.body.move(int64(n))
@@ -380,6 +425,18 @@ func (c *loopConn) sendFile(s segment) error {
 		return &baseError{os.NewSyscallError("sendfile", err)}
 	}
 	return os.NewSyscallError("sendfile", err)
+}
+
+// read fills p from the base, but not from a disk if that would stop a loop.
+func (c *loopConn) read(p []byte, off int64) error {
+	file := c.c.file
+	if c.alone {
+		return file.readAt(p, off)
+	}
+	if !file.readCached(p, off) {
+		return errLong
+	}
+	return nil
 }
 
 // book accounts what was sent of the body since the last time.
@@ -404,11 +461,67 @@ func (c *loopConn) finish() (aborted bool) {
 }
 
 func (c *loopConn) drop() {
-	c.out = nil
+	c.out, c.started = nil, false
 	if c.held != nil {
 		buffers.Put(c.held)
 		c.held = nil
 	}
+}
+
+// sendAlone leaves an answer to a goroutine of its own until it is sent.
+func (l *loop) sendAlone(c *loopConn) {
+	c.keepOut()
+	c.alone = true
+	delete(l.conns, int32(c.fd))
+	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, c.fd, nil)
+	f := os.NewFile(uintptr(c.fd), "media connection") // in the runtime's poller
+	l.away[c] = f
+	l.group.alive.Go(func() { c.sendRest(f) })
+}
+
+// sendRest sends the rest of an answer and gives the connection back to its loop.
+func (c *loopConn) sendRest(f *os.File) {
+	l := c.loop
+	raw, err := f.SyscallConn()
+	if err == nil {
+		var sent error
+		if err = raw.Write(func(uintptr) bool { sent = c.push(); return sent != errWait }); err == nil {
+			err = sent
+		}
+	}
+	if err != nil {
+		c.logFailure(err)
+	}
+	gone := c.finish() || err != nil || c.last
+	// Nobody cuts an answer that has ended, so that the descriptor may change: one
+	// that is out of the runtime's poller again.
+	fd := -1
+	if !gone {
+		if raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }) != nil || err != nil {
+			fd = -1
+		}
+	}
+	f.Close()
+	if l.post(func() { l.back(c, fd) }) {
+		return
+	}
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+	l.group.conns.leave(c.client)
+}
+
+// back takes back a connection that sendRest is through with.
+func (l *loop) back(c *loopConn, fd int) {
+	delete(l.away, c)
+	c.alone = false
+	if fd < 0 {
+		l.open.Add(-1)
+		l.group.conns.leave(c.client)
+		return
+	}
+	c.fd = fd
+	c.join(l.group.server.idleTimeout())
 }
 
 // handOver leaves the connection to net/http, with what was read of it.
