@@ -35,8 +35,8 @@ type Event struct {
 }
 
 // eventQueue hands events to a callback in order and never concurrently, without
-// a goroutine of its own: whoever adds one delivers it, unless someone is
-// already delivering.
+// a goroutine of its own: whoever adds one sees to it that it is delivered, unless
+// someone is already delivering.
 type eventQueue struct {
 	mu   sync.Mutex
 	list []Event

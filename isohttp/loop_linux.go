@@ -33,7 +33,8 @@ import (
 // is proven.
 type loops struct {
 	server *Server
-	ctx    context.Context
+	ctx    context.Context // ends with stop
+	cancel context.CancelFunc
 	fd     int // listening
 	addr   net.Addr
 	conns  *connCount
@@ -56,7 +57,8 @@ func (s *Server) newLoops(ctx context.Context, l *net.TCPListener, conns *connCo
 	if s.Rate > 0 || s.RatePerClient > 0 {
 		return nil, nil
 	}
-	g := &loops{server: s, ctx: ctx, fd: -1, addr: l.Addr(), conns: conns, foreign: make(chan net.Conn), closed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	g := &loops{server: s, ctx: ctx, cancel: cancel, fd: -1, addr: l.Addr(), conns: conns, foreign: make(chan net.Conn), closed: make(chan struct{})}
 	err := g.init(l)
 	if err != nil {
 		g.release()
@@ -102,6 +104,7 @@ func (g *loops) start() {
 
 // stop ends all connections of the loops.
 func (g *loops) stop() {
+	g.cancel()
 	g.once.Do(func() { close(g.closed) })
 	for _, l := range g.each {
 		l.post(l.closeAll)
@@ -134,6 +137,7 @@ func (g *loops) wait() {
 }
 
 func (g *loops) release() {
+	g.cancel()
 	for _, l := range g.each {
 		l.release()
 	}

@@ -32,6 +32,7 @@ type loopConn struct {
 	started bool    // something of out was sent
 	held    *buffer // where out lies, if not in loop.scratch
 	booked  int64   // up to where body is in the account
+	at      int64   // where sendfile reads on
 	last    bool    // the connection ends with it
 	alone   bool    // a goroutine sends it, not the loop
 	space   [1]byteRange
@@ -69,7 +70,7 @@ func (c *loopConn) join(wait time.Duration) {
 		return
 	}
 	// Edge-triggered, once for all: step goes on until the kernel says EAGAIN.
-	if err := l.watch(c.fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
+	if err := l.watch(c.fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLET); err != nil {
 		l.group.server.log().Warn("media server: taking connection", "client", c.client, "err", err)
 		l.close(c)
 		return
@@ -241,7 +242,7 @@ func (c *loopConn) ask(r request, b []byte) {
 	path, l := string(r.path), c.loop
 	c.keep(b)
 	c.asking, c.deadline = true, time.Time{}
-	go func() {
+	l.group.alive.Go(func() {
 		l.group.server.OnUnknown(l.group.ctx, path)
 		l.post(func() {
 			c.asking, c.asked = false, true
@@ -249,7 +250,7 @@ func (c *loopConn) ask(r request, b []byte) {
 				l.step(c)
 			}
 		})
-	}()
+	})
 }
 
 // header puts the header of an answer where it goes out from.
@@ -402,11 +403,16 @@ func (c *loopConn) send(b []byte, more bool) (int, error) {
 
 // sendFile sends a segment of the base. Errors may be the file's or the socket's.
 func (c *loopConn) sendFile(s segment) error {
-	file, at := c.c.file, s.at
-	if !c.alone && !(file.cached(s.at) && file.cached(s.at+s.n-1)) {
-		return errLong
+	file := c.c.file
+	if !c.alone {
+		// The buffer is free. If both ends are in memory, so is the rest.
+		peek := c.loop.scratch[:1]
+		if !file.readCached(peek, s.at) || !file.readCached(peek, s.at+s.n-1) {
+			return errLong
+		}
 	}
-	n, err := unix.Sendfile(c.fd, int(file.f.Fd()), &at, int(min(s.n, maxChunk)))
+	c.at = s.at
+	n, err := unix.Sendfile(c.fd, int(file.f.Fd()), &c.at, int(min(s.n, maxChunk)))
 	switch {
 	case n > 0:
 		c.body.move(int64(n))
