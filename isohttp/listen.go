@@ -172,13 +172,13 @@ func (r *Running) URL(p *Publication, scheme string, local netip.Addr) (string, 
 // error of ctx.
 func (r *Running) Shutdown(ctx context.Context) error {
 	r.stop()
-	errs := make([]error, len(r.servers))
+	errs := make([]error, len(r.servers)+1)
 	var wait sync.WaitGroup
 	for i, h := range r.servers {
 		wait.Go(func() { errs[i] = h.Shutdown(ctx) })
 	}
 	if r.loops != nil {
-		errs = append(errs, r.loops.drain(ctx))
+		wait.Go(func() { errs[len(r.servers)] = r.loops.drain(ctx) })
 	}
 	wait.Wait()
 	r.close()
