@@ -20,6 +20,7 @@ type exchange struct {
 	ctx    context.Context
 	ranges []byteRange
 	limit  *bucket // of the client; nil: none
+	tls    bool
 
 	space  [1]byteRange // of ranges, mostly
 	n      int64        // what length says
@@ -137,7 +138,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 		return errUnknown
 	}
 	x, now := s.exchangeOf(r), time.Now()
-	x.w, x.ctx = w, r.Context()
+	x.w, x.ctx, x.tls = w, r.Context(), r.TLS != nil
 	if err := x.begin(p, now); err != nil {
 		x.w, x.ctx = nil, nil
 		return err
@@ -145,6 +146,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	defer x.finish()
 	if p.account.request(x.client, now) {
 		s.deliver()
+	}
+	if err := x.c.file.check(now); err != nil {
+		return err
 	}
 	return x.answer(r)
 }

@@ -92,8 +92,8 @@ func (l *loop) close(c *loopConn) {
 		c.finish()
 	}
 	l.forget(c)
+	l.group.conns.leave(c.client) // before the client knows
 	unix.Close(c.fd)
-	l.group.conns.leave(c.client)
 }
 
 func (l *loop) forget(c *loopConn) {
@@ -224,7 +224,7 @@ func (c *loopConn) answer(r request, b []byte) error {
 		}
 	}
 	now := l.now()
-	if c.begin(p, now) != nil {
+	if x.file.check(now) != nil || c.begin(p, now) != nil {
 		return c.handOver(b)
 	}
 	if p.account.request(c.client, now) {

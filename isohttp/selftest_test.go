@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,8 +40,8 @@ func TestSelfTestWithinLimits(t *testing.T) {
 	}
 }
 
-// TestSelfTestFails: a handler that is not the server's, or spoils its answers,
-// is found out at start.
+// TestSelfTestFails: someone else at the server's address, or in between, is found
+// out at start.
 func TestSelfTestFails(t *testing.T) {
 	s := &Server{}
 	for _, q := range []struct {
@@ -53,8 +55,10 @@ func TestSelfTestFails(t *testing.T) {
 		{"no answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "HEAD: unexpected EOF"},
 	} {
 		t.Run(q.name, func(t *testing.T) {
-			_, err := s.Start(t.Context(), Listen{HTTP: "127.0.0.1:0", Handler: q.handler})
-			if err == nil || !strings.Contains(err.Error(), q.want) || !strings.HasPrefix(err.Error(), "starting media server: self-test of http://127.0.0.1:") {
+			h := httptest.NewServer(q.handler)
+			defer h.Close()
+			err := s.selfTest(t.Context(), "http", netip.MustParseAddrPort(h.Listener.Addr().String()), nil)
+			if err == nil || !strings.Contains(err.Error(), q.want) || !strings.HasPrefix(err.Error(), "self-test of http://127.0.0.1:") {
 				t.Errorf("got %v, want %q", err, q.want)
 			}
 		})

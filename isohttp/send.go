@@ -14,7 +14,7 @@ const maxChunk = 4 << 20
 // send writes [off, off+n) of the content to the client.
 func (x *exchange) send(off, n int64) error {
 	k := x.c.cursor(off, n)
-	if _, ok := x.w.(io.ReaderFrom); ok && x.c.file != nil {
+	if _, ok := x.w.(io.ReaderFrom); ok && !x.tls && x.c.file != nil {
 		return x.sendFiles(&k)
 	}
 	return x.sendBuffer(&k)
@@ -109,9 +109,6 @@ func (x *exchange) book(off, n int64) {
 		x.server.deliver()
 	}
 }
-
-// chunk is share of an answer of any length.
-func (x *exchange) chunk() (int64, error) { return x.share(maxChunk) }
 
 // share waits until the limits let something be sent, and says how much: at most
 // what there is to send, for it counts as sent.

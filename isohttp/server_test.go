@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestToken(t *testing.T) {
@@ -157,20 +158,47 @@ func TestBaseCutOnDisk(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			var log lockedBuilder
 			s := &Server{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-			p, _ := publish(t, s, 2<<20, Medium{})
+			p, _ := publish(t, s, 14<<20, Medium{}) // more than sockets buffer
 			base, c := w.client(t, s)
+			res, err := c.Get(base + p.Path())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
 			if err := os.Truncate(p.base.Path, 100_000); err != nil {
 				t.Fatal(err)
 			}
-			res, err := c.Get(base + p.Path())
-			if err == nil {
-				_, err = io.Copy(io.Discard, res.Body)
-				res.Body.Close()
-			}
+			_, err = io.Copy(io.Discard, res.Body)
 			if err == nil {
 				t.Error("the answer was complete")
 			}
 			if !strings.Contains(log.String(), "it was changed while it was served") || !strings.Contains(log.String(), "level=ERROR") {
+				t.Errorf("log: %s", log.String())
+			}
+		})
+	}
+}
+
+// TestBaseRewrittenOnDisk: what was verified is served or nothing.
+func TestBaseRewrittenOnDisk(t *testing.T) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			var log lockedBuilder
+			s := &Server{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+			p, _ := publish(t, s, 2<<20, Medium{})
+			base, c := w.client(t, s)
+			if err := os.WriteFile(p.base.Path, make([]byte, p.base.Size), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(p.base.Path, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if got := ask(t, c, "GET", base+p.Path(), fields("Range", "bytes=0-99")); got.status != 500 {
+					t.Errorf("status is %d", got.status)
+				}
+			}
+			if n := strings.Count(log.String(), "was changed while it was read"); n != 2 || !strings.Contains(log.String(), "level=ERROR") {
 				t.Errorf("log: %s", log.String())
 			}
 		})
