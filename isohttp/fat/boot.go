@@ -31,7 +31,7 @@ type FS struct {
 	clusters     uint32 // valid numbers are 2 … clusters+1
 	fsInfo       int64  // offset of FAT32's FSInfo sector, 0: none
 	mu           sync.Mutex
-	dirs         map[uint32][]entry // what was looked at, bounded by cacheEntries
+	dirs         map[dirKey][]entry // what was looked at, bounded by cacheEntries
 	cachedNumber int
 }
 
@@ -48,7 +48,7 @@ func Open(r io.ReaderAt, size int64) (*FS, error) {
 	if b[510] != 0x55 || b[511] != 0xAA || b[0] != 0xEB && b[0] != 0xE9 {
 		return nil, fmt.Errorf("%w: no boot sector", ErrFormat)
 	}
-	f := &FS{r: r, dirs: map[uint32][]entry{}}
+	f := &FS{r: r, dirs: map[dirKey][]entry{}}
 	if err := f.parseBPB(b, size); err != nil {
 		return nil, err
 	}

@@ -36,11 +36,15 @@ func (e *entry) dir() bool { return e.attr&attrDir != 0 }
 // rootDir is the entry that stands for the root.
 func (f *FS) rootDir() entry { return entry{name: ".", attr: attrDir, first: f.rootCluster} }
 
+// dirKey tells of a directory that was looked at where it begins and in which it was found.
+type dirKey struct{ self, parent uint32 }
+
 // list returns the entries of the directory that begins at cluster self (0, or FAT32's root cluster: the root), in
 // the directory parent.
 func (f *FS) list(self, parent uint32) ([]entry, error) {
+	key := dirKey{self, parent}
 	f.mu.Lock()
-	list, ok := f.dirs[self]
+	list, ok := f.dirs[key]
 	f.mu.Unlock()
 	if ok {
 		return list, nil
@@ -68,7 +72,7 @@ func (f *FS) list(self, parent uint32) ([]entry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.cachedNumber+len(p.list) <= cacheEntries {
-		f.dirs[self] = p.list
+		f.dirs[key] = p.list
 		f.cachedNumber += len(p.list) + 1
 	}
 	return p.list, nil
@@ -164,7 +168,7 @@ func (p *dirParser) check(self, parent uint32) error {
 		if !e.dir() {
 			continue
 		}
-		if seen[e.first] || e.first == self || !p.f.valid(e.first) {
+		if seen[e.first] || e.first == self || e.first == p.f.rootCluster || !p.f.valid(e.first) {
 			return fmt.Errorf("%w: directory %q at cluster %d is listed twice, its own parent, or out of range", ErrFormat, e.name, e.first)
 		}
 		seen[e.first] = true

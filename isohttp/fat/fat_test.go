@@ -184,6 +184,8 @@ func TestDamagedImages(t *testing.T) {
 	for name, damage := range map[string]func(p []byte){
 		"no signature":        func(p []byte) { p[510] = 0 },
 		"sector size":         func(p []byte) { p[11] = 1 },
+		"small sectors":       func(p []byte) { p[11], p[12] = 0, 1 },
+		"large sectors":       func(p []byte) { p[11], p[12] = 0, 0x20 },
 		"cluster size":        func(p []byte) { p[13] = 3 },
 		"no tables":           func(p []byte) { p[16] = 0 },
 		"longer than image":   func(p []byte) { p[19], p[20] = 0xFF, 0xFF },
@@ -251,6 +253,41 @@ func TestFragments(t *testing.T) {
 	for name, want := range map[string][]byte{"EFI/BOOT/empty.cfg": first[:1000], "EFI/BOOT/grub.cfg": second} {
 		if got, err := f.ReadFile(name); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes, %v; want %d", name, len(got), err, len(want))
+		}
+	}
+}
+
+// Directories that lead back to others are found out also when these have been read before: a walk could double at every
+// level.
+func TestCycles(t *testing.T) {
+	for _, bits := range []int{12, 32} {
+		size := int64(1 << 20)
+		if bits == 32 {
+			size = 34 << 20
+		}
+		img := build(t, isotest.FAT{Bits: bits, Size: size, Cluster: 1, Files: []isotest.File{
+			{Path: "UP/A/A1/f", Data: menu}, {Path: "UP/B/B1/f", Data: menu},
+		}})
+		entry := func(name string) []byte { return img[bytes.Index(img, []byte(name+"         ")):] }
+		target := entry("UP")[26:28]
+		if bits == 32 {
+			target = []byte{2, 0} // root
+		}
+		for _, name := range []string{"A1", "B1"} {
+			copy(entry(name)[26:], target)
+		}
+		n, damaged := 0, 0
+		err := fs.WalkDir(open(t, img), ".", func(path string, d fs.DirEntry, err error) error {
+			if n++; n > 100 {
+				return errors.New("too many files")
+			}
+			if errors.Is(err, fat.ErrFormat) {
+				damaged++
+			}
+			return nil
+		})
+		if err != nil || damaged == 0 {
+			t.Errorf("FAT%d: %v after %d files, %d errors", bits, err, n, damaged)
 		}
 	}
 }

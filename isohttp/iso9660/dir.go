@@ -54,9 +54,11 @@ type dirCache struct {
 	bytes int64
 }
 
+// dirKey tells where a directory was found, too: it has been held against that alone.
 type dirKey struct {
-	t   *Tree
-	ref dirRef
+	t      *Tree
+	ref    dirRef
+	parent uint32
 }
 
 func (c *dirCache) get(k dirKey) *dirData {
@@ -104,7 +106,7 @@ func (t *Tree) readRaw(ref dirRef) ([]byte, error) {
 // list reads the directory ref, which was found in parent. The records "." and ".." must say the same, or it must not be
 // found elsewhere: so no directory is reached twice, and walking a tree ends.
 func (t *Tree) list(ref, parent dirRef) (*dirData, error) {
-	key := dirKey{t, ref}
+	key := dirKey{t, ref, parent.lba}
 	if d := t.img.cache.get(key); d != nil {
 		return d, nil
 	}
@@ -178,20 +180,23 @@ func (p *dirParser) checkParent(r record) error {
 	if !r.isParent() {
 		return fmt.Errorf("%w: its second record is not its parent's", ErrFormat)
 	}
-	if r.lba() == p.parent.lba {
-		return nil
-	}
-	if r.lba() == p.d.ref.lba && p.t.onlyParent(r.lba(), p.parent.lba) {
-		return nil // libisofs writes its Joliet and ISO 9660:1999 trees so
-	}
+	says := r.lba()
 	if p.t.susp {
-		if k, err := p.t.rockRidge(r, p.left); err != nil {
+		k, err := p.t.rockRidge(r, p.left)
+		if err != nil {
 			return err
-		} else if k.parent == p.parent.lba {
-			return nil
+		}
+		if k.parent != 0 { // relocated: not to be found where it is kept
+			says = k.parent
 		}
 	}
-	return fmt.Errorf("%w: its parent is the directory at block %d, it says %d", ErrFormat, p.parent.lba, r.lba())
+	if says == p.parent.lba {
+		return nil
+	}
+	if self := p.d.ref.lba; says == self && self != p.t.root.lba() && p.t.onlyParent(self, p.parent.lba) {
+		return nil // libisofs writes its Joliet and ISO 9660:1999 trees so
+	}
+	return fmt.Errorf("%w: its parent is the directory at block %d, it says %d", ErrFormat, p.parent.lba, says)
 }
 
 // onlyParent notes where a directory was found that does not know its parent, and tells whether it was found there before.

@@ -31,6 +31,7 @@ func tiny(t testing.TB) [][]byte {
 		{VolumeID: "TINY", Joliet: true, OptionalTables: true, Files: files},
 		{VolumeID: "TINY", RockRidge: true, Joliet: true, Enhanced: true, Untranslated: true, FullRoot: true, Files: efi, Boot: boot, Catalog: "isolinux/boot.cat"},
 		{VolumeID: "TINY", RockRidge: true, Files: files, ESP: esp, Tail: 1000},
+		{VolumeID: "TINY", RockRidge: true, XA: true, FullRoot: true, Files: files},
 	} {
 		img, err := isotest.Build(l)
 		if err != nil {

@@ -15,6 +15,7 @@ type Layout struct {
 	Date     time.Time // of everything; zero: 2025-05-01
 
 	RockRidge bool
+	XA        bool // with CD-XA's 14 bytes before Rock Ridge's fields
 	Joliet    bool
 	Enhanced  bool // an ISO 9660:1999 tree too (xorriso -iso-level 4)
 

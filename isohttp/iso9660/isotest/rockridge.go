@@ -5,7 +5,7 @@ func (t *tree) systemUse(n *node) []byte {
 	if !t.susp() {
 		return nil
 	}
-	use := append(px(n.dir()), t.tf()...)
+	use := append(append(t.xa(), px(n.dir())...), t.tf()...)
 	return append(use, append([]byte{'N', 'M', byte(5 + len(n.name)), 1, 0}, n.name...)...)
 }
 
@@ -14,9 +14,9 @@ func (t *tree) dotSystemUse(d *dir, self bool) []byte {
 	if !t.susp() {
 		return nil
 	}
-	var use []byte
+	use := t.xa()
 	if self && d.node == t.b.root {
-		use = append(use, 'S', 'P', 7, 1, 0xBE, 0xEF, 0)
+		use = append(use, 'S', 'P', 7, 1, 0xBE, 0xEF, byte(len(t.xa())))
 	}
 	use = append(append(use, px(true)...), t.tf()...)
 	if self && d.node == t.b.root {
@@ -27,6 +27,14 @@ func (t *tree) dotSystemUse(d *dir, self bool) []byte {
 		use = append(use, ce...)
 	}
 	return use
+}
+
+// xa is what stands before the fields.
+func (t *tree) xa() []byte {
+	if !t.b.XA {
+		return nil
+	}
+	return []byte("\x00\x00\x00\x00\x0D\x55XA\x00\x00\x00\x00\x00\x00")
 }
 
 // px is POSIX attributes as of RRIP 1.10, the form that xorriso and genisoimage write.
