@@ -291,3 +291,22 @@ func TestCycles(t *testing.T) {
 		}
 	}
 }
+
+// A file whose second cluster lies right before its first is no loop.
+func TestBackwards(t *testing.T) {
+	img := build(t, isotest.FAT{Bits: 16, Size: 3 << 20, Cluster: 1})
+	le := binary.LittleEndian
+	e := img[bytes.Index(img, []byte("STARTUP NSH")):]
+	table := img[512*int(le.Uint16(img[14:])):]
+	const c = 5000 // free
+	if le.Uint16(table[2*c:]) != 0 || le.Uint16(table[2*c-2:]) != 0 {
+		t.Fatal("the cluster is not free")
+	}
+	le.PutUint16(e[26:], c)
+	le.PutUint16(table[2*c:], c-1)
+	le.PutUint16(table[2*c-2:], 0xFFFF)
+	le.PutUint32(e[28:], 1000)
+	if ext, err := open(t, img).Extents("startup.nsh"); err != nil || len(ext) != 2 || ext[1].Off+512 != ext[0].Off || ext[1].Len != 488 {
+		t.Errorf("got %v, %v", ext, err)
+	}
+}
