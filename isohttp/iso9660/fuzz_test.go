@@ -133,17 +133,36 @@ func FuzzOpen(f *testing.F) {
 // FuzzMutate changes bytes of a sound image where they matter: in its structure.
 func FuzzMutate(f *testing.F) {
 	images := tiny(f)
-	for i := range images {
+	structures := make([][]Extent, len(images))
+	for i, img := range images {
+		structures[i] = open(f, img).findStructure()
 		f.Add(uint8(i), []byte{0, 80, 156, 7})
 	}
 	f.Fuzz(func(t *testing.T, which uint8, changes []byte) {
-		img := bytes.Clone(images[int(which)%len(images)])
+		i := int(which) % len(images)
+		img := bytes.Clone(images[i])
 		for ; len(changes) >= 4; changes = changes[4:] {
-			at := (int(changes[0])<<16 | int(changes[1])<<8 | int(changes[2])) % len(img)
-			img[at] = changes[3]
+			at := int(changes[0])<<16 | int(changes[1])<<8 | int(changes[2])
+			img[inside(structures[i], at)] = changes[3]
 		}
 		patchAnything(t, img)
 	})
+}
+
+// inside is the offset of byte n of the ranges, which are taken to be endless.
+func inside(ext []Extent, n int) int64 {
+	total := int64(0)
+	for _, x := range ext {
+		total += x.Len
+	}
+	at := int64(n) % total
+	for _, x := range ext {
+		if at < x.Len {
+			return x.Off + at
+		}
+		at -= x.Len
+	}
+	panic("ranges without end")
 }
 
 // FuzzPatch opens anything and patches it.
