@@ -266,7 +266,7 @@ func TestCycles(t *testing.T) {
 			size = 34 << 20
 		}
 		img := build(t, isotest.FAT{Bits: bits, Size: size, Cluster: 1, Files: []isotest.File{
-			{Path: "UP/A/A1/f", Data: menu}, {Path: "UP/B/B1/f", Data: menu},
+			{Path: "UP/A/before", Data: menu}, {Path: "UP/A/A1/f", Data: menu}, {Path: "UP/B/B1/f", Data: menu},
 		}})
 		entry := func(name string) []byte { return img[bytes.Index(img, []byte(name+"         ")):] }
 		target := entry("UP")[26:28]
@@ -308,5 +308,28 @@ func TestBackwards(t *testing.T) {
 	le.PutUint32(e[28:], 1000)
 	if ext, err := open(t, img).Extents("startup.nsh"); err != nil || len(ext) != 2 || ext[1].Off+512 != ext[0].Off || ext[1].Len != 488 {
 		t.Errorf("got %v, %v", ext, err)
+	}
+}
+
+// FAT32 keeps the number of free clusters. It stays right, or unknown.
+func TestFreeCount(t *testing.T) {
+	img := build(t, isotest.FAT{Bits: 32, Size: 40 << 20, Cluster: 1})
+	le := binary.LittleEndian
+	info := img[512*int(le.Uint16(img[48:])):][:512]
+	for _, was := range []uint32{70000, 2, 0xFFFFFFFF} {
+		copy(info, "RRaA")
+		copy(info[484:], "rrAa")
+		le.PutUint32(info[488:], was)
+		e := open(t, img).Edit()
+		if err := e.Replace("EFI/BOOT/grub.cfg", make([]byte, len(menu)+10*512)); err != nil {
+			t.Fatal(err)
+		}
+		want := was
+		if was == 70000 {
+			want -= 10
+		}
+		if got := le.Uint32(apply(img, e)[512*int(le.Uint16(img[48:]))+488:]); got != want {
+			t.Errorf("of %d free clusters %d are left, want %d", was, got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package iso9660
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -217,5 +218,45 @@ func TestHiddenNames(t *testing.T) {
 	got, _ := patched(t, e, base)
 	if have := list(t, got.Trees()[1]); have != "d/= d/x=x f=old" {
 		t.Errorf("have %s", have)
+	}
+}
+
+// A path may lead through symbolic links; what is changed is what they lead to.
+func TestSymbolicLinks(t *testing.T) {
+	for _, c := range []struct{ components, link, write, through string }{
+		{"\x00\x06images\x00\x0Ainitrd.img", "images/initrd.img", "images/initrd.img", "link"},
+		{"\x00\x06images", "images", "link/initrd.img", "link/initrd.img"},
+		{"\x08\x00\x00\x06images", "/images", "link/initrd.img", "images/../link/initrd.img"},
+		{"\x02\x00\x04\x00\x00\x06images", "./../images", "link/initrd.img", "link/initrd.img"},
+	} {
+		img := bytes.Clone(tiny(t)[0])
+		r := img[bytes.Index(img, []byte("LINK.;1"))-33:]
+		putBoth32(r[bytes.Index(r, []byte("PX"))+4:], 0o120777)
+		field := fmt.Sprintf("SL\x1A\x01\x00%s", c.components)
+		if n := 26 - len(field); n >= 4 {
+			field = fmt.Sprintf("SL%c\x01\x00%sPD%c\x01", 26-n, c.components, n)
+		}
+		copy(r[bytes.Index(r, []byte("TF")):][:26], field+strings.Repeat("\x00", 26))
+		m := open(t, img)
+		if got, err := m.best.ReadLink("link"); err != nil || got != c.link {
+			t.Errorf("the link leads to %q, %v; want %q", got, err, c.link)
+		}
+		e := m.Edit()
+		e.Write("/"+c.write, []byte("new"))
+		e.Apart("/" + c.through)
+		got, v := patched(t, e, img)
+		if b, err := fs.ReadFile(got.FS(), "images/initrd.img"); err != nil || string(b) != "new" {
+			t.Errorf("%s: the file is %q, %v", c.link, b, err)
+		}
+		ext, err := v.Lookup("/" + c.through)
+		want, _ := v.Lookup("/images/initrd.img")
+		if err != nil || len(ext) != 1 || ext[0].Off < m.Size() || !slices.Equal(ext, want) {
+			t.Errorf("%s: %s is at %v, %v; want %v", c.link, c.through, ext, err, want)
+		}
+		e = m.Edit()
+		e.Append("/link", []byte("more"))
+		if _, err := e.View(); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("appending to a link: %v", err)
+		}
 	}
 }
