@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func digestOf(b []byte) string {
@@ -412,6 +413,11 @@ func TestStoreVerifiesInPlace(t *testing.T) {
 		t.Error("a file that is not ours was removed")
 	}
 	get(dir, digestOf(data), "image "+dir+": not a regular file", false)
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	get(fifo, digestOf(data), "image "+fifo+": not a regular file", false)
 	if _, err := s.Get(t.Context(), path+"x", digestOf(data)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}

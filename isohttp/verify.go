@@ -57,7 +57,7 @@ func (s *Store) verified(ctx context.Context, path, recordPath string, p ImagePr
 	if r, ok := known(path, recordPath); ok {
 		return r, nil
 	}
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return record{}, err
 	}
@@ -65,9 +65,6 @@ func (s *Store) verified(ctx context.Context, path, recordPath string, p ImagePr
 	before, err := f.Stat()
 	if err != nil {
 		return record{}, err
-	}
-	if !before.Mode().IsRegular() {
-		return record{}, errors.New("not a regular file")
 	}
 	if before.Size() > s.maxSize() {
 		return record{}, fmt.Errorf("%d bytes are more than the %d an image may have", before.Size(), s.maxSize())
@@ -102,6 +99,18 @@ func (s *Store) verified(ctx context.Context, path, recordPath string, p ImagePr
 	}
 	s.remember(recordPath, r)
 	return r, nil
+}
+
+// openRegular opens a regular file, and nothing that opening could wait for.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	return os.Open(path)
 }
 
 // remember writes a record. That this fails only costs time later.

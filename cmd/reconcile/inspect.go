@@ -25,7 +25,7 @@ func (c *cli) inspectCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "inspect FILE",
 		Short: "Show what an installer image is; needs no fleet",
-		Long: `inspect reads an ISO file and shows what it is: which system it installs, its
+		Long: `inspect reads an ISO file, or a disk that holds one, and shows what it is: which system it installs, its
 volume id, its directory trees, boot entries, EFI image, partitions and boot menus,
 and whether reconcile patched it. It needs neither a fleet nor NetBox.
 
@@ -84,20 +84,16 @@ type efiInfo struct {
 }
 
 func (c *cli) inspect(file string) error {
-	f, err := os.Open(file)
+	f, size, err := openImage(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	image, err := iso9660.Open(f, info.Size())
+	image, err := iso9660.Open(f, size)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	i := inspection{Type: "image", File: file, Size: info.Size(), VolumeID: image.VolumeID(),
+	i := inspection{Type: "image", File: file, Size: size, VolumeID: image.VolumeID(),
 		Installers: []installer{}, Boot: []bootInfo{}, Menus: []string{}}
 	iso := answer.ISO{Tree: image.FS(), VolumeID: image.VolumeID()}
 	if efi, extent, err := image.EFI(); err == nil {
@@ -112,7 +108,7 @@ func (c *cli) inspect(file string) error {
 	for _, b := range image.BootEntries() {
 		i.Boot = append(i.Boot, bootInfo{platformName(b.Platform), b.Bootable, b.Media != 0, b.Sectors, b.Off})
 	}
-	if i.Partitions, err = readPartitions(f, info.Size()); err != nil {
+	if i.Partitions, err = readPartitions(f, size); err != nil {
 		return fmt.Errorf("%s: reading its partitions: %w", file, err)
 	}
 	if err := i.look(iso); err != nil {
@@ -123,6 +119,25 @@ func (c *cli) inspect(file string) error {
 		return json.NewEncoder(c.stdout).Encode(i)
 	}
 	return i.text(c.stdout)
+}
+
+// openImage opens a file or a disk, and nothing that opening could wait for.
+func openImage(file string) (f *os.File, size int64, err error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, 0, err
+	}
+	disk := info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
+	if !info.Mode().IsRegular() && !disk {
+		return nil, 0, fmt.Errorf("%s is neither a file nor a disk", file)
+	}
+	if f, err = os.Open(file); err != nil {
+		return nil, 0, err
+	}
+	if size, err = f.Seek(0, io.SeekEnd); err != nil { // of a disk, Stat does not know it
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, size, nil
 }
 
 func platformName(p byte) string {
