@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
 )
 
 // grow adds so many files to a directory that it moves.
@@ -145,5 +147,74 @@ func TestContinuationAreaMoves(t *testing.T) {
 		if err != nil || !found || is.root.lba() == tree.root.lba() {
 			t.Errorf("offset %d: extension found in the tail: %t, %v", off, found, err)
 		}
+	}
+}
+
+// Path tables that outgrow their blocks move, with their optional copies; those that just fit stay.
+func TestPathTablesGrow(t *testing.T) {
+	moved := map[bool]int{}
+	for n := 115; n < 172; n += 7 {
+		l := isotest.Layout{RockRidge: true, Joliet: true, Enhanced: true, OptionalTables: true, Files: files("f", "f")}
+		for i := range n {
+			l.Dirs = append(l.Dirs, fmt.Sprintf("d%03d", i))
+		}
+		base := build(t, l)
+		m := open(t, base)
+		e := m.Edit()
+		want := map[string]string{}
+		for i := range 7 {
+			name := fmt.Sprintf("d%03dnew", 3*i)
+			e.Mkdir(name)
+			e.Write(name+"/f", []byte(name))
+			want[name+"/"], want[name+"/f"] = "", name
+		}
+		got, v := patched(t, e, base)
+		expect(t, m, got, want, nil)
+		checkOutside(t, v, base)
+		for i, tree := range got.Trees() {
+			checkTables(t, tree)
+			was := m.trees[i]
+			moves := blocks(tree.tableLen) > blocks(was.tableLen)
+			moved[moves]++
+			for k, lba := range tree.tables {
+				if (lba != was.tables[k]) != moves {
+					t.Errorf("%d directories, %s: table %d of %d bytes, before %d, is at block %d, was at %d", n, tree.Kind(), k, tree.tableLen, was.tableLen, lba, was.tables[k])
+				}
+			}
+		}
+	}
+	if moved[true] == 0 || moved[false] == 0 {
+		t.Errorf("tables have moved or not: %v", moved)
+	}
+}
+
+// A directory may be as long as its records, though ECMA-119 6.8.1.3 wants whole blocks. It moves when it grows.
+func TestDirectoryOfOddLength(t *testing.T) {
+	img := bytes.Clone(tiny(t)[0])
+	m := open(t, img)
+	tree := m.best
+	root := img[tree.offset(tree.root.lba()):][:tree.root.length()]
+	n := uint32(len(bytes.TrimRight(root, "\x00")))
+	n += n % 2
+	for _, r := range []record{record(img[firstSet*blockSize+156:]), record(root), record(root[root[0]:])} {
+		r.setExtent(tree.root.lba(), n)
+	}
+	for _, name := range []string{"EFI", "images", "isolinux"} {
+		d, err := tree.walk(name, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := tree.offset(d.dir.lba)
+		record(img[at+int64(img[at]):]).setExtent(tree.root.lba(), n)
+	}
+	e := open(t, img).Edit()
+	e.Write("/EFI/BOOT/grub.cfg", []byte("new"))
+	e.Write("/ks.cfg", []byte("text"))
+	got, v := patched(t, e, img)
+	expect(t, m, got, map[string]string{"EFI/BOOT/grub.cfg": "new", "ks.cfg": "text"}, nil)
+	checkOutside(t, v, img)
+	checkTables(t, got.best)
+	if got.best.root.length()%blockSize != 0 {
+		t.Errorf("root has %d bytes", got.best.root.length())
 	}
 }

@@ -131,26 +131,27 @@ func (p *patch) mendArray(arrayAt int64) ([]byte, uint32, error) {
 	return array, crc32.ChecksumIEEE(array), nil
 }
 
-// mendMBR sets the size of a protective entry, and of one that starts at sector 0 and ends last: isohybrid's, for the
-// whole image. One of a single sector is a dummy for firmware that boots no disk without an active entry.
+// mendMBR sets the size of entries that end last and stand for the whole image: a protective one, or one that starts at
+// sector 0, as isohybrid's does. A protective entry that ends before another is of a hybrid MBR, and stays. One of a single
+// sector is a dummy for firmware that boots no disk without an active entry.
 func (p *patch) mendMBR(total int64) {
 	le := binary.LittleEndian
-	last, whole := uint64(0), -1
-	for at := 446; at < 510; at += 16 {
-		e := p.img.disk.mbr[at : at+16]
-		start, n := le.Uint32(e[8:]), le.Uint32(e[12:])
-		if e[4] == 0xEE && start > 0 {
-			p.overlay(int64(at)+12, le.AppendUint32(nil, clamp32(total-int64(start))))
-		} else if end := uint64(start) + uint64(n); n > 1 && end > last {
-			if last = end; start == 0 {
-				whole = at
-			} else {
-				whole = -1
-			}
+	end := func(at int) uint64 {
+		e := p.img.disk.mbr[at:]
+		if n := le.Uint32(e[12:]); n > 1 {
+			return uint64(le.Uint32(e[8:])) + uint64(n)
 		}
+		return 0
 	}
-	if whole >= 0 {
-		p.overlay(int64(whole)+12, le.AppendUint32(nil, clamp32(total)))
+	last := uint64(1)
+	for at := 446; at < 510; at += 16 {
+		last = max(last, end(at))
+	}
+	for at := 446; at < 510; at += 16 {
+		e := p.img.disk.mbr[at:]
+		if start := le.Uint32(e[8:]); end(at) == last && (e[4] == 0xEE || start == 0) {
+			p.overlay(int64(at)+12, le.AppendUint32(nil, clamp32(total-int64(start))))
+		}
 	}
 }
 

@@ -92,6 +92,8 @@ func TestMBRIsMended(t *testing.T) {
 	}{
 		"protective":         {[][3]uint32{{0xEE, 1, n - 1}}, 0},
 		"with dummy":         {[][3]uint32{{0xEE, 1, n - 1}, {0, 0, 1}}, 0},
+		"hybrid":             {[][3]uint32{{0xEE, 1, 63}, {0xEF, 64, n - 64}}, -1},
+		"too large":          {[][3]uint32{{0xEE, 1, 0xFFFFFFFF}}, 0},
 		"only dummy":         {[][3]uint32{{0, 0, 1}}, -1},
 		"isohybrid":          {[][3]uint32{{0x17, 0, n}}, 0},
 		"isohybrid with ESP": {[][3]uint32{{0, 0, n}, {0xEF, 100, 8}}, 0},
