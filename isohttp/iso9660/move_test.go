@@ -218,3 +218,36 @@ func TestDirectoryOfOddLength(t *testing.T) {
 		t.Errorf("root has %d bytes", got.best.root.length())
 	}
 }
+
+// New records have what CD-XA puts before Rock Ridge's fields: some readers look for it.
+func TestXA(t *testing.T) {
+	img := tiny(t)[4]
+	e := open(t, img).Edit()
+	e.Mkdir("/new")
+	e.Write("/new/file", nil)
+	e.Write("/ks.cfg", nil)
+	got, _ := patched(t, e, img)
+	n := 0
+	for _, dir := range []string{".", "new"} {
+		at, err := got.best.walk(dir, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := got.best.list(at.dir, at.parent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = eachRecord(d.raw, func(off int, r record) error {
+			if n++; string(r.use()[6:8]) != "XA" {
+				t.Errorf("%s: %q has % x", dir, r.id(), r.use()[:14])
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d records", n)
+	}
+}

@@ -87,8 +87,8 @@ func (tp *treePatch) newRecord(model record, id []byte, name string, flags byte)
 func (tp *treePatch) appendUse(r, model record, name string, dir bool) (record, error) {
 	if n := tp.t.skip; n > 0 {
 		skipped := make([]byte, n)
-		if !model.isSelf() {
-			copy(skipped, model.use())
+		if u := model.use(); len(u) >= n && string(u[:2]) != "SP" {
+			copy(skipped, u[:n])
 		}
 		r = append(r, skipped...)
 	}
