@@ -18,7 +18,7 @@ import (
 // after the other, and leave none open.
 func TestSelfTestWithinLimits(t *testing.T) {
 	both := Listen{HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", TLS: operators(t)} // which need no time to be made
-	for range 20 {
+	for range 5 {
 		var log strings.Builder
 		s := &Server{MaxConns: 1, Logger: logTo(&log, 0)}
 		p, _ := publish(t, s, 1000, Medium{})

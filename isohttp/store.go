@@ -18,7 +18,9 @@ import (
 type Store struct {
 	// Dir holds downloaded images, as <sha256>.iso, and what is known about
 	// images verified in place. "" means metalcue/images in the user's cache
-	// directory ([os.UserCacheDir]). It is made when needed.
+	// directory ([os.UserCacheDir]). It is made when needed. Nothing is ever
+	// removed from it but what turned out to be wrong; an image that no process
+	// is about to use may be deleted at any time, also while it is served.
 	Dir string
 
 	// HTTP downloads; nil means a client with timeouts for everything but the

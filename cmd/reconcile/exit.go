@@ -75,7 +75,11 @@ func finish(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "reconcile: the fleet has %d violations of its schema; nothing was touched\n", len(violations.Violations))
 		return code
 	}
-	fmt.Fprintf(stderr, "reconcile: %v\n", err)
+	text := err.Error()
+	if code == exitInterrupted {
+		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+	}
+	fmt.Fprintf(stderr, "reconcile: %s\n", text)
 	return code
 }
 
