@@ -37,11 +37,10 @@ func parseESXi(text string) (commands []ksCommand, sections []esxiSection, err e
 		case !slices.Contains(esxiCommands, word):
 			return nil, nil, fmt.Errorf("line %d: %s is no command of ESXi's installer", n, word)
 		default:
-			words, err := splitWords(line)
-			if err != nil {
+			if _, err := splitWords(line); err != nil {
 				return nil, nil, fmt.Errorf("line %d: %s: %w", n, word, err)
 			}
-			commands = append(commands, ksCommand{line: n, name: word, words: words[1:]})
+			commands = append(commands, ksCommand{line: n, name: word, text: line})
 		}
 	}
 	return commands, sections, nil
@@ -72,8 +71,8 @@ func inspectESXi(text string, _ *disc) (bool, error) {
 		if c.name != "include" && c.name != "%include" {
 			continue
 		}
-		if len(c.words) != 1 || !strings.Contains(pre, c.words[0]) {
-			return false, fmt.Errorf("line %d: %s %s: no %%pre script writes it", c.line, c.name, strings.Join(c.words, " "))
+		if words := c.words(); len(words) != 1 || !strings.Contains(pre, words[0]) {
+			return false, fmt.Errorf("line %d: %s %s: no %%pre script writes it", c.line, c.name, strings.Join(words, " "))
 		}
 		generated = true
 	}
@@ -102,7 +101,7 @@ func esxiDisk(install *ksCommand, generated bool) error {
 		}
 		return errors.New("install is missing")
 	}
-	for _, w := range install.words {
+	for _, w := range install.words() {
 		key, _, _ := strings.Cut(w, "=")
 		if slices.Contains([]string{"--disk", "--drive", "--firstdisk"}, key) {
 			return nil

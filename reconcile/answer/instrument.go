@@ -22,46 +22,79 @@ type instrumenter struct {
 const textFunc = "__text"
 
 func (i instrumenter) template(t *template.Template) {
-	for _, t := range t.Templates() {
-		if t.Tree != nil {
-			i.list(t.Tree.Root)
-			t.Tree.Root.Nodes = slices.Insert(t.Tree.Root.Nodes, 0, i.step(0))
+	for _, u := range t.Templates() {
+		if u.Tree == nil {
+			continue
 		}
+		dot := reflect.Type(nil)
+		if u == t {
+			dot = reflect.TypeFor[*view]()
+		}
+		i.list(u.Tree.Root, dot)
+		u.Tree.Root.Nodes = slices.Insert(u.Tree.Root.Nodes, 0, i.step(0))
 	}
 }
 
-func (i instrumenter) list(l *parse.ListNode) {
+// list instruments nodes for which the dot is of that type, nil: it is not
+// known.
+func (i instrumenter) list(l *parse.ListNode, dot reflect.Type) {
 	if l == nil {
 		return
 	}
 	for _, n := range l.Nodes {
 		switch n := n.(type) {
 		case *parse.ActionNode:
-			if len(n.Pipe.Decl) == 0 && !i.givesText(n.Pipe) {
+			if len(n.Pipe.Decl) == 0 && !i.isText(n.Pipe, dot) {
 				n.Pipe.Cmds = append(n.Pipe.Cmds, callNode(n.Pos, textFunc, n.Pipe.String()))
 			}
 		case *parse.IfNode:
-			i.list(n.List)
-			i.list(n.ElseList)
+			i.list(n.List, dot)
+			i.list(n.ElseList, dot)
 		case *parse.WithNode:
-			i.list(n.List)
-			i.list(n.ElseList)
+			i.list(n.List, nil)
+			i.list(n.ElseList, dot)
 		case *parse.RangeNode:
-			i.list(n.List)
+			i.list(n.List, nil)
 			n.List.Nodes = slices.Insert(n.List.Nodes, 0, i.step(n.Pos))
-			i.list(n.ElseList)
+			i.list(n.ElseList, dot)
 		}
 	}
 }
 
-// givesText reports whether a pipeline ends in a function that returns a string,
-// which is printed as it is.
-func (i instrumenter) givesText(p *parse.PipeNode) bool {
-	name, ok := p.Cmds[len(p.Cmds)-1].Args[0].(*parse.IdentifierNode)
-	if !ok || i.functions[name.Ident] == nil {
-		return false
+// isText reports whether a pipeline is known to give what is printed as it is:
+// if it ends in a function that returns a string, or is a field like .Host.Name.
+func (i instrumenter) isText(p *parse.PipeNode, dot reflect.Type) bool {
+	last := p.Cmds[len(p.Cmds)-1]
+	switch n := last.Args[0].(type) {
+	case *parse.IdentifierNode:
+		f := i.functions[n.Ident]
+		return f != nil && reflect.TypeOf(f).Out(0) == reflect.TypeFor[string]()
+	case *parse.FieldNode:
+		return dot != nil && len(p.Cmds) == 1 && len(last.Args) == 1 && isTextField(dot, n.Ident)
 	}
-	return reflect.TypeOf(i.functions[name.Ident]).Out(0) == reflect.TypeFor[string]()
+	return false
+}
+
+// isTextField reports whether a chain of fields of structs, none of them a
+// method, ends in a string or an integer.
+func isTextField(t reflect.Type, fields []string) bool {
+	for _, name := range fields {
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			return false
+		}
+		if _, ok := reflect.PointerTo(t).MethodByName(name); ok {
+			return false
+		}
+		f, ok := t.FieldByName(name)
+		if !ok || !f.IsExported() {
+			return false
+		}
+		t = f.Type
+	}
+	return t == reflect.TypeFor[string]() || t == reflect.TypeFor[int]()
 }
 
 // step returns a text of one byte that output knows by its address: it counts

@@ -30,10 +30,16 @@ type ksLine struct {
 }
 
 type ksCommand struct {
-	line  int    // of the template's output
-	from  string // the file on the medium that it is from, instead
-	name  string
-	words []string // after the name
+	line int    // of the template's output
+	from string // the file on the medium that it is from, instead
+	name string
+	text string // the whole of it
+}
+
+// words returns the command's arguments.
+func (c ksCommand) words() []string {
+	words, _ := splitWords(c.text) // line has done so before
+	return words[1:]
 }
 
 // place says where a command is, for messages.
@@ -47,7 +53,7 @@ func (c ksCommand) place() string {
 // parseKickstart splits a kickstart as pykickstart does: sections run from
 // their name to %end, and a section's name within a section is an error.
 func parseKickstart(text string) (*kickstart, error) {
-	k := &kickstart{}
+	k := &kickstart{commands: make([]ksCommand, 0, 32)}
 	section, began, body := "", 0, 0 // in which line it began, and where in text its own lines do
 	n, next := 0, 0
 	for raw := range strings.Lines(text) {
@@ -106,18 +112,25 @@ func (k *kickstart) line(l ksLine, section, word, rest string) error {
 	case section == "" && strings.HasPrefix(word, "%"):
 		return fmt.Errorf("line %d: %s is no section of a kickstart", l.line, word)
 	case section == "":
-		words, err := splitWords(l.text)
-		if err != nil {
-			return fmt.Errorf("line %d: %s: %w", l.line, word, err)
+		c := ksCommand{line: l.line, name: word, text: l.text}
+		if !isPlain(l.text) {
+			words, err := splitWords(l.text)
+			if err != nil {
+				return fmt.Errorf("line %d: %s: %w", l.line, word, err)
+			}
+			c.name = words[0]
 		}
-		k.commands = append(k.commands, ksCommand{line: l.line, name: words[0], words: words[1:]})
+		k.commands = append(k.commands, c)
 	}
 	return nil
 }
 
+// isPlain reports whether spaces and tabs alone tell a command's words apart.
+func isPlain(s string) bool { return !strings.ContainsAny(s, `\'"#`) }
+
 // splitWords splits a command as Python's shlex does, comments off.
 func splitWords(s string) ([]string, error) {
-	if !strings.ContainsAny(s, `\'"#`) {
+	if isPlain(s) {
 		return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' }), nil
 	}
 	var words []string
@@ -275,7 +288,7 @@ func (k *kickstart) hasDisk() bool {
 		case "autopart", "ignoredisk", "liveimg", "mount":
 			return true
 		case "part", "partition", "reqpart", "raid", "clearpart", "volgroup":
-			for _, w := range c.words {
+			for _, w := range c.words() {
 				for _, o := range []string{"--ondisk", "--ondrive", "--onpart", "--usepart", "--drives", "--useexisting"} {
 					if w == o || strings.HasPrefix(w, o+"=") {
 						return true
