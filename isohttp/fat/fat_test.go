@@ -333,3 +333,31 @@ func TestFreeCount(t *testing.T) {
 		}
 	}
 }
+
+// The width of a FAT follows from the number of clusters, to the cluster.
+func TestBits(t *testing.T) {
+	le := binary.LittleEndian
+	for _, c := range []struct {
+		clusters, bits int // 0: an error
+		wide           bool
+	}{
+		{1, 12, false}, {4084, 12, false}, {4085, 16, false}, {65524, 16, false}, {65525, 0, false},
+		{65524, 0, true}, {65525, 32, true}, {1 << 20, 32, true}, {0, 0, false},
+	} {
+		b := make([]byte, 512)
+		copy(b, "\xEB\x3C\x90")
+		le.PutUint16(b[11:], 512)
+		b[13], b[14], b[16], b[510], b[511] = 1, 1, 1, 0x55, 0xAA
+		table := (c.clusters+2)*4/512 + 1
+		if c.wide {
+			le.PutUint32(b[36:], uint32(table))
+		} else {
+			le.PutUint16(b[22:], uint16(table))
+		}
+		le.PutUint32(b[32:], uint32(1+table+c.clusters))
+		f, err := fat.Open(bytes.NewReader(b), int64(1+table+c.clusters)*512)
+		if c.bits == 0 && !errors.Is(err, fat.ErrFormat) || c.bits != 0 && (err != nil || f.Bits() != c.bits) {
+			t.Errorf("%d clusters: %+v, %v; want FAT%d", c.clusters, f, err, c.bits)
+		}
+	}
+}

@@ -3,7 +3,9 @@ package iso9660
 import "bytes"
 
 // An Edit collects changes of an image; View applies them. Paths are those of the best tree, with or without a leading
-// slash. It is not safe for concurrent use; any number of Edits of one Image may be.
+// slash, through symbolic links of the base, and in any case unless the tree has Rock Ridge. In the other trees the same file
+// is changed, whatever they call it; a new file's name is cut and numbered as they want it. An Edit is not safe for concurrent
+// use; any number of Edits of one Image may be.
 type Edit struct {
 	img   *Image
 	ops   []op
@@ -44,7 +46,7 @@ func (e *Edit) Write(name string, data []byte) { e.add(opWrite, name, bytes.Clon
 // does not pad. It copies data.
 func (e *Edit) Append(name string, data []byte) { e.add(opAppend, name, bytes.Clone(data)) }
 
-// Mkdir adds a directory. It is no error when it exists.
+// Mkdir adds a directory. It is no error when it exists, but one when the edit hides a file of that name.
 func (e *Edit) Mkdir(name string) { e.add(opMkdir, name, nil) }
 
 // Hide takes a file's name out of every tree. Its content stays where it is.
