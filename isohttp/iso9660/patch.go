@@ -156,7 +156,7 @@ func (p *patch) overlay(off int64, data []byte) {
 	p.over = append(p.over, overlay{off: off, data: data})
 }
 
-// overlayBoth writes a number in both byte orders, unless the base has it there.
+// overlayBoth writes a number in both byte orders.
 func (p *patch) overlayBoth(off int64, v uint32) {
 	b := make([]byte, 8)
 	putBoth32(b, v)
