@@ -38,11 +38,13 @@ func TestHostileImages(t *testing.T) {
 			putBoth32(record(img, "EMPTY")[2:], 0x7FFFFFFF)
 			putBoth32(record(img, "EMPTY")[10:], 7)
 		}, "beyond the image"},
-		"file too long":        {func(img []byte) { putBoth32(record(img, "EMPTY")[10:], 0x7FFFFFFF) }, "more than the image"},
-		"path tables too long": {func(img []byte) { putBoth32(img[16*blockSize+132:], 0x00FFFFFF) }, "path tables"},
-		"record too long":      {func(img []byte) { record(img, "IMAGES")[0] = 20 }, "directory record at byte"},
-		"identifier too long":  {func(img []byte) { record(img, "IMAGES")[32] = 200 }, "identifier"},
-		"name with slash":      {func(img []byte) { copy(img[bytes.Index(img, []byte("images")):], "im/ges") }, "im/ges"},
+		"file too long":         {func(img []byte) { putBoth32(record(img, "EMPTY")[10:], 0x7FFFFFFF) }, "more than the image"},
+		"path tables too long":  {func(img []byte) { putBoth32(img[16*blockSize+132:], 0x00FFFFFF) }, "path tables"},
+		"directory's own again": {func(img []byte) { r := record(img, "IMAGES"); r[32], r[33] = 1, 0 }, `".."`},
+		"parent's again":        {func(img []byte) { r := record(img, "IMAGES"); r[32], r[33] = 1, 1 }, `".."`},
+		"record too long":       {func(img []byte) { record(img, "IMAGES")[0] = 20 }, "directory record at byte"},
+		"identifier too long":   {func(img []byte) { record(img, "IMAGES")[32] = 200 }, "identifier"},
+		"name with slash":       {func(img []byte) { copy(img[bytes.Index(img, []byte("images")):], "im/ges") }, "im/ges"},
 		"name of dots": {func(img []byte) {
 			i := bytes.Index(img, []byte("NM\x08\x01\x00EFI"))
 			copy(img[i:], "NM\x07\x01\x00..")
@@ -200,6 +202,12 @@ func TestDescriptorOrder(t *testing.T) {
 	m := open(t, img)
 	if got := contents(t, m); !maps.Equal(got, was) || m.VolumeID() != "TINY" {
 		t.Errorf("%s has %d files, want %d", m.VolumeID(), len(got), len(was))
+	}
+	for _, level := range []string{"%/@", "%/C", "%/E"} {
+		copy(first[88:], level)
+		if got := contents(t, open(t, img)); !maps.Equal(got, was) {
+			t.Errorf("Joliet %s: %d files, want %d", level, len(got), len(was))
+		}
 	}
 }
 

@@ -241,6 +241,9 @@ func TestSymbolicLinks(t *testing.T) {
 		if got, err := m.best.ReadLink("link"); err != nil || got != c.link {
 			t.Errorf("the link leads to %q, %v; want %q", got, err, c.link)
 		}
+		if st, err := m.best.Lstat("link"); err != nil || st.Mode() != fs.ModeSymlink|0o777 {
+			t.Errorf("the link is %v, %v", st, err)
+		}
 		e := m.Edit()
 		e.Write("/"+c.write, []byte("new"))
 		e.Apart("/" + c.through)
@@ -257,6 +260,35 @@ func TestSymbolicLinks(t *testing.T) {
 		e.Append("/link", []byte("more"))
 		if _, err := e.View(); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("appending to a link: %v", err)
+		}
+	}
+}
+
+// A name of Rock Ridge is one field, or, of more than 250 bytes, two, of which the first says that there is another.
+func TestNameFields(t *testing.T) {
+	img := tiny(t)[0]
+	for _, n := range []int{1, 250, 251, 255} {
+		name := strings.Repeat("x", n)
+		e := open(t, img).Edit()
+		e.Write("/"+name, []byte("new"))
+		got, _ := patched(t, e, img)
+		at, err := got.best.walk(name, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var flags []byte
+		err = got.best.fields(at.rec, continuations(0), func(f field) error {
+			if f.sig() == "NM" {
+				flags = append(flags, f.b[4])
+			}
+			return nil
+		})
+		want := []byte{0}
+		if n > 250 {
+			want = []byte{1, 0}
+		}
+		if err != nil || !bytes.Equal(flags, want) {
+			t.Errorf("%d bytes: flags % x, %v; want % x", n, flags, err, want)
 		}
 	}
 }
