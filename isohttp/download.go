@@ -200,6 +200,9 @@ func (d *download) fetch(ctx context.Context, part string) error {
 		if u := (*url.Error)(nil); errors.As(err, &u) {
 			err = u.Err
 		}
+		if strings.HasPrefix(err.Error(), "failed to parse Location header") { // which may hold some, too
+			return permanent("GET: redirect to what is no URL")
+		}
 		if d.n == 0 && hopeless(err) {
 			return permanent("GET: %w", err)
 		}

@@ -252,6 +252,10 @@ func TestStoreErrors(t *testing.T) {
 			"image https://mirror.example/x.iso: GET: lookup mirror.example: no such host"},
 		{"certificate", imageURL, d, failing{&tls.CertificateVerificationError{Err: errors.New("unknown authority")}}, 0,
 			"image https://mirror.example/x.iso: GET: tls: failed to verify certificate: unknown authority"},
+		{"to no URL", imageURL, d, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", "https://cdn.example/%zz?secret")
+			w.WriteHeader(http.StatusFound)
+		}), 0, "image https://mirror.example/x.iso: GET: redirect to what is no URL"},
 		{"loop", imageURL, d, redirect(imageURL), 0, "image https://mirror.example/x.iso: GET: too many redirects"},
 		{"scheme", "ftp://user:secret@mirror.example/x.iso", d, nil, 0, "image ftp://mirror.example/x.iso: want a path, or a file, http or https URL"},
 		{"no URL", "https://user:secret@mirror\x01.example/x.iso", d, nil, 0, "image https://…: not a URL"},
