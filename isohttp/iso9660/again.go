@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// made is how the last view of an image was made. The views of a fleet's hosts differ in what their files hold, not in
+// made is how one of the last views of an image was made. The views of a fleet's hosts differ in what their files hold, not in
 // which files these are: where every file takes as many blocks as it did, all is where it was, and only its length changes
 // in the directories that name it. It is not changed once it is kept.
 type made struct {
@@ -35,6 +35,9 @@ type emitted struct {
 
 type span struct{ from, to int }
 
+// maxKept is the number of views that are remembered: of a fleet's roles, and of answer files that take a block more.
+const maxKept = 4
+
 // maxMade is the number of records up to which a view is remembered.
 const maxMade = 8192
 
@@ -51,7 +54,11 @@ func (m *Image) keep(e *Edit, p *patch) {
 	kept.over, kept.tail = slices.Clone(p.over), slices.Clone(p.tail)
 	k := &made{ops: slices.Clone(e.ops), apart: slices.Clone(e.apart), blank: e.blank, patch: &kept}
 	k.files = k.dependent()
-	m.made.Store(k)
+	all := []*made{k}
+	if was := m.made.Load(); was != nil {
+		all = append(all, (*was)[:min(len(*was), maxKept-1)]...)
+	}
+	m.made.Store(&all) // if another one is kept meanwhile, one of them is made anew later
 }
 
 // dependent finds what depends on the content of each operation.
@@ -113,12 +120,17 @@ func (k *made) record(tp *treePatch, b *body) (found madeRecord, ok bool) {
 	return found, n == 1
 }
 
-// again makes a view as the last one was made, nil: it cannot. It is the one that all of View would make.
+// again makes a view as one of the last ones was made, nil: it cannot. It is the one that all of View would make.
 func (m *Image) again(e *Edit) (*View, error) {
-	k := m.made.Load()
-	if k == nil || !k.like(e) {
+	all := m.made.Load()
+	if all == nil {
 		return nil, nil
 	}
+	i := slices.IndexFunc(*all, func(k *made) bool { return k.like(e) })
+	if i < 0 {
+		return nil, nil
+	}
+	k := (*all)[i]
 	was := k.patch
 	p := &patch{img: m, edit: e, plan: was.plan.clone(), names: was.names, start: was.start, end: was.end, trees: was.trees, metadata: was.metadata}
 	p.targets = p.plan.list

@@ -104,8 +104,19 @@ func TestViewsOfHosts(t *testing.T) {
 			e, fresh := host(m, n), host(open(t, img), n)
 			checkSame(t, view(t, e), view(t, fresh), e.ops)
 		}
-		if m.made.Load() == first {
+		last := m.made.Load()
+		if last == first {
 			t.Error("a view of another shape was not made anew")
+		}
+		if len(*last) > maxKept {
+			t.Errorf("%d views are kept", len(*last))
+		}
+		for _, n := range []int{6145, 1, 6145, 1, 6145} { // by turns
+			e, fresh := host(m, n), host(open(t, img), n)
+			checkSame(t, view(t, e), view(t, fresh), e.ops)
+		}
+		if all := *m.made.Load(); len(all) != len(*last) || all[1] != (*last)[0] {
+			t.Error("views of two shapes by turns were each made anew")
 		}
 		// Another file, or the same in another order, is another edit.
 		for _, names := range [][]string{{"/a.cfg", "/b.cfg"}, {"/b.cfg", "/a.cfg"}, {"/a.cfg"}, {"/a.cfg", "/a.cfg"}} {

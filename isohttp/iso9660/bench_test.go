@@ -107,5 +107,19 @@ func BenchmarkView(b *testing.B) {
 			}
 			b.ReportMetric(float64(len(view(b, hostPatch(m, answer)).Pieces())), "pieces")
 		})
+		b.Run(fmt.Sprintf("files=%d,anew", n), func(b *testing.B) { // as for the first host of an image
+			d := dvd(b, n)
+			m, err := Open(sparseFile(b, d), d.Size())
+			if err != nil {
+				b.Fatal(err)
+			}
+			answer := make([]byte, 8<<10)
+			view(b, hostPatch(m, answer))
+			b.ReportAllocs()
+			for b.Loop() {
+				m.made.Store(nil)
+				view(b, hostPatch(m, answer))
+			}
+		})
 	}
 }

@@ -40,7 +40,7 @@ type Image struct {
 	disk        disk
 
 	cache dirCache
-	made  atomic.Pointer[made]
+	made  atomic.Pointer[[]*made]
 
 	efiOnce   sync.Once
 	efi       *fat.FS
