@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
 )
@@ -290,5 +291,26 @@ func TestNameFields(t *testing.T) {
 		if err != nil || !bytes.Equal(flags, want) {
 			t.Errorf("%d bytes: flags % x, %v; want % x", n, flags, err, want)
 		}
+	}
+}
+
+// Many files that only their content tells apart, and many that nothing does, take no time to speak of.
+func TestManyMadeUpNames(t *testing.T) {
+	const n = 60000
+	tp := &treePatch{t: &Tree{kind: Plain}, p: &patch{img: &Image{best: &Tree{kind: Joliet}}}}
+	same := make(record, 34)
+	b := pairBuilder{tp: tp, p: &pairing{of: map[string]int{}, taken: make([]bool, n)}}
+	for i := range n {
+		size := int64(i % 2)
+		b.left = append(b.left, &entry{name: fmt.Sprintf("a file called %05d.txt", i), rec: same, size: size})
+		b.have = append(b.have, entry{name: fmt.Sprintf("A_FIL%05d.TXT", i), rec: same, size: size})
+	}
+	begin := time.Now()
+	b.build()
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("pairing %d files takes %v", n, took)
+	}
+	if len(b.p.of) != n {
+		t.Errorf("%d files of %d are paired", len(b.p.of), n)
 	}
 }

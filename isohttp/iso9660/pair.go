@@ -103,13 +103,6 @@ func (l *likeness) rank(have string) int {
 	return other
 }
 
-// numbered tells whether a name may be one of the mangled ones with a number for its last characters.
-func (l *likeness) numbered(have string) bool {
-	have = strings.ToLower(have)
-	have = strings.TrimRight(strings.TrimSuffix(have, path.Ext(have)), "0123456789")
-	return slices.ContainsFunc(l.mangled[:], func(m string) bool { return strings.HasPrefix(m, have) && len(m)-len(have) <= 8 })
-}
-
 // spot stands for the content of a file or directory: where it begins, and how long it is. It is zero when there is none.
 type spot struct{ off, size int64 }
 
@@ -170,31 +163,49 @@ func (tp *treePatch) bestDir(d *dirEdit) (*dirData, error) {
 type pairBuilder struct {
 	tp     *treePatch
 	have   []entry
-	left   []*entry // of the best tree
-	byName map[string][]int
-	bySpot map[spot][]int
+	left   []*entry          // of the best tree
+	byName map[string]*queue // in lower case
+	byStem map[string]*queue // of files without content
+	bySpot map[spot]*queue
 	p      *pairing
 }
 
+// queue is indices of entries, of which those at its beginning may be taken.
+type queue struct{ of []int }
+
+// maxRivals is how many entries are looked at for one: those that have the same content or all but the same name.
+const maxRivals = 64
+
+func push[K comparable](m map[K]*queue, key K, i int) {
+	q := m[key]
+	if q == nil {
+		q = &queue{}
+		m[key] = q
+	}
+	q.of = append(q.of, i)
+}
+
 func (b *pairBuilder) build() {
-	b.byName = map[string][]int{}
+	b.byName = map[string]*queue{}
 	for i := range b.have {
-		b.byName[b.have[i].name] = append(b.byName[b.have[i].name], i)
+		push(b.byName, b.have[i].name, i)
 	}
 	b.each(func(x *entry) int { return b.first(x, b.byName[x.name], nil) })
 	if len(b.left) == 0 {
 		return
 	}
 	clear(b.byName)
-	b.bySpot = map[spot][]int{}
+	b.byStem, b.bySpot = map[string]*queue{}, map[spot]*queue{}
 	for i := range b.have {
 		if b.p.taken[i] {
 			continue
 		}
-		name := strings.ToLower(b.have[i].name)
-		b.byName[name] = append(b.byName[name], i)
-		if at := b.tp.t.spot(&b.have[i]); at != (spot{}) {
-			b.bySpot[at] = append(b.bySpot[at], i)
+		e, name := &b.have[i], strings.ToLower(b.have[i].name)
+		push(b.byName, name, i)
+		if at := b.tp.t.spot(e); at != (spot{}) {
+			push(b.bySpot, at, i)
+		} else if !e.isDir() {
+			push(b.byStem, stem(name), i)
 		}
 	}
 	b.each(func(x *entry) int {
@@ -219,19 +230,28 @@ func (b *pairBuilder) build() {
 		}
 		return -1
 	})
+	slices.SortStableFunc(b.left, func(x, y *entry) int { return strings.Compare(x.name, y.name) }) // as they were numbered
 	b.each(b.empty)
 }
 
-// empty is the first of the free files without content that may be x with a number.
+// empty is the first of the free files without content that may be x with a number for the last characters of its name.
 func (b *pairBuilder) empty(x *entry) int {
-	like := b.tp.names(x.name)
-	for i := range b.have {
-		e := &b.have[i]
-		if !b.p.taken[i] && !x.isDir() && !e.isDir() && x.size == 0 && e.size == 0 && like.numbered(e.name) {
-			return i
+	if x.isDir() || x.size > 0 {
+		return -1
+	}
+	for _, name := range b.tp.names(x.name).mangled {
+		for n := len(name); n > 0 && n >= len(name)-8; n-- {
+			if i := b.first(x, b.byStem[name[:n]], nil); i >= 0 {
+				return i
+			}
 		}
 	}
 	return -1
+}
+
+// stem is a name without extension and number.
+func stem(name string) string {
+	return strings.TrimRight(strings.TrimSuffix(name, path.Ext(name)), "0123456789")
 }
 
 // each pairs what is left of the best tree with what find returns, unless that is negative.
@@ -246,8 +266,14 @@ func (b *pairBuilder) each(find func(x *entry) int) {
 }
 
 // first is the first of the entries that is free, of the same sort, and suits.
-func (b *pairBuilder) first(x *entry, of []int, suits func(e *entry) bool) int {
-	for _, i := range of {
+func (b *pairBuilder) first(x *entry, q *queue, suits func(e *entry) bool) int {
+	if q == nil {
+		return -1
+	}
+	for len(q.of) > 0 && b.p.taken[q.of[0]] {
+		q.of = q.of[1:]
+	}
+	for _, i := range q.of[:min(len(q.of), maxRivals)] {
 		if e := &b.have[i]; !b.p.taken[i] && e.isDir() == x.isDir() && (suits == nil || suits(e)) {
 			return i
 		}
