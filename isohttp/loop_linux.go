@@ -186,6 +186,9 @@ func (l *loop) accept() {
 		case unix.EAGAIN:
 			return
 		case unix.EINTR, unix.ECONNABORTED:
+		case unix.EINVAL: // another loop has begun to drain
+			l.unlisten()
+			return
 		default: // no descriptors or memory left: a pause, as the socket stays ready
 			l.group.server.log().Warn("media server: accepting connection", "err", os.NewSyscallError("accept4", err))
 			l.unlisten()
@@ -268,6 +271,9 @@ func (l *loop) sweepAt(t time.Time) {
 func (l *loop) drain() {
 	l.draining = true
 	l.unlisten()
+	// Closed it is by the last loop, which may be long: whoever connects until then
+	// would wait in vain, and nobody else could have the address.
+	_ = unix.Shutdown(l.group.fd, unix.SHUT_RDWR)
 	l.retry = time.Time{}
 	for _, c := range l.conns {
 		if c.idle() {
@@ -282,7 +288,10 @@ func (l *loop) closeAll() {
 		l.close(c)
 	}
 	for _, f := range l.away {
-		_ = f.SetWriteDeadline(time.Unix(1, 0))
+		// No deadline: an answer that never has to wait would not see it.
+		if raw, err := f.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+		}
 	}
 }
 

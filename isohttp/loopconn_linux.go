@@ -123,12 +123,16 @@ func (l *loop) answered(c *loopConn) bool {
 		l.close(c)
 		return false
 	}
-	wait := l.group.server.idleTimeout()
-	if len(c.in) > 0 {
-		wait = l.group.server.headerTimeout()
-	}
-	c.waitUntil(l.now().Add(wait))
+	c.waitUntil(l.now().Add(c.patience()))
 	return true
+}
+
+// patience is how long to wait for the next request, or for the rest of it.
+func (c *loopConn) patience() time.Duration {
+	if len(c.in) > 0 {
+		return c.loop.group.server.headerTimeout()
+	}
+	return c.loop.group.server.idleTimeout()
 }
 
 // settle is the one place where what ended a step is dealt with.
@@ -255,12 +259,13 @@ func (c *loopConn) handOver(b []byte) error {
 	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, c.fd, nil)
 	f := os.NewFile(uintptr(c.fd), "media connection")
 	n, err := net.FileConn(f)
-	f.Close()
 	if err != nil {
 		l.group.server.log().Warn("media server: handing connection over", "client", c.client, "err", err)
 		l.group.conns.leave(c.client)
+		f.Close()
 		return errGone
 	}
+	f.Close()
 	over := newConn(n.(*net.TCPConn), l.group.server, l.group.conns, c.client, first)
 	select {
 	case l.group.foreign <- over:

@@ -269,14 +269,17 @@ func (c *loopConn) sendRest(f *os.File) {
 			fd = -1
 		}
 	}
+	if fd < 0 {
+		l.group.conns.leave(c.client) // before the client knows
+	}
 	f.Close()
 	if l.post(func() { l.back(c, fd) }) {
 		return
 	}
 	if fd >= 0 {
+		l.group.conns.leave(c.client)
 		unix.Close(fd)
 	}
-	l.group.conns.leave(c.client)
 }
 
 // back takes back a connection that sendRest is through with.
@@ -285,9 +288,8 @@ func (l *loop) back(c *loopConn, fd int) {
 	c.alone = false
 	if fd < 0 {
 		l.open.Add(-1)
-		l.group.conns.leave(c.client)
 		return
 	}
 	c.fd = fd
-	c.join(l.group.server.idleTimeout())
+	c.join(c.patience())
 }
