@@ -21,6 +21,7 @@ type exchange struct {
 	ranges []byteRange
 	limit  *bucket // of the client; nil: none
 	tls    bool
+	asked  bool // OnUnknown was, about the request that comes next
 
 	space  [1]byteRange // of ranges, mostly
 	n      int64        // what length says
@@ -129,15 +130,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return errMethod
 	}
+	x := s.exchangeOf(r)
+	asked := x.asked
+	x.asked = false
 	p := s.lookup(r.URL.Path)
-	if p == nil && s.OnUnknown != nil {
+	if p == nil && s.OnUnknown != nil && !asked {
 		s.OnUnknown(r.Context(), r.URL.Path)
 		p = s.lookup(r.URL.Path)
 	}
 	if p == nil {
 		return errUnknown
 	}
-	x, now := s.exchangeOf(r), time.Now()
+	now := time.Now()
 	x.w, x.ctx, x.tls = w, r.Context(), r.TLS != nil
 	if err := x.begin(p, now); err != nil {
 		x.w, x.ctx = nil, nil

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,5 +152,40 @@ func TestPlaceIsFree(t *testing.T) {
 			t.Fatalf("answer %d: %d bytes, %v", i, len(all), err)
 		}
 		c.Close()
+	}
+}
+
+// TestShutdownHalfHeader: Shutdown waits for answers, not for the rest of requests.
+func TestShutdownHalfHeader(t *testing.T) {
+	s := &Server{}
+	p, _ := publish(t, s, 1000, Medium{})
+	run := start(t, s, Listen{})
+	c := dialReader(t, run.HTTP.String())
+	fmt.Fprintf(c, "HEAD %s HTTP/1.1\r\nHost: x\r\n\r\nGET /", p.Path())
+	if _, err := http.ReadResponse(c.Reader, &http.Request{Method: "HEAD"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := run.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnknownOnce: OnUnknown is asked once about a request, whoever answers it, and
+// about the next one again.
+func TestUnknownOnce(t *testing.T) {
+	var asked atomic.Int32
+	s := &Server{OnUnknown: func(context.Context, string) { asked.Add(1) }}
+	c := dialReader(t, start(t, s, Listen{}).HTTP.String())
+	for want := int32(1); want <= 3; want++ {
+		io.WriteString(c, "GET /i/x HTTP/1.1\r\nHost: x\r\n\r\n")
+		res, err := http.ReadResponse(c.Reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != 404 || asked.Load() != want {
+			t.Errorf("%s, %v, asked %d times for %d requests", res.Status, err, asked.Load(), want)
+		}
 	}
 }

@@ -77,7 +77,8 @@ func (c *loopConn) waitUntil(t time.Time) {
 	c.loop.sweepAt(t)
 }
 
-func (c *loopConn) idle() bool { return c.p == nil && len(c.in) == 0 }
+// idle says that no request is being answered. A part of one does not count.
+func (c *loopConn) idle() bool { return c.p == nil && !c.asking }
 
 // close ends a connection.
 func (l *loop) close(c *loopConn) {
@@ -208,7 +209,6 @@ func (c *loopConn) answer(r request, b []byte) error {
 		c.ask(r, b)
 		return errWait
 	}
-	c.asked = false
 	if p == nil || p.allow.IsValid() && p.allow != c.client {
 		return c.handOver(b)
 	}
@@ -227,7 +227,7 @@ func (c *loopConn) answer(r request, b []byte) error {
 	if p.account.request(c.client, now) {
 		c.deliver()
 	}
-	c.deadline = time.Time{}
+	c.deadline, c.asked = time.Time{}, false
 	c.last = r.close
 	c.keep(b[r.n:]) // before the header takes its place
 	c.header(r.head, ranges)
@@ -267,6 +267,7 @@ func (c *loopConn) handOver(b []byte) error {
 	}
 	f.Close()
 	over := newConn(n.(*net.TCPConn), l.group.server, l.group.conns, c.client, first)
+	over.exchange.asked = c.asked
 	select {
 	case l.group.foreign <- over:
 	case <-l.group.closed:
