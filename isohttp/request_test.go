@@ -112,7 +112,7 @@ func sameAsNetHTTP(t *testing.T, b []byte) {
 		}
 	}
 	// However the bytes arrive, it is the same request.
-	for n := range r.n {
+	for n := 0; n < r.n; n += 1 + n/64 {
 		if _, v := parseRequest(b[:n]); v != partial {
 			t.Fatalf("the first %d bytes of %q are %d", n, b, v)
 		}
