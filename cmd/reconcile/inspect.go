@@ -233,7 +233,7 @@ func (i *inspection) recognise(iso answer.ISO) {
 					i.Installers, found = append(i.Installers, installer{family, v, arch}), true
 					break // others are the same, written shorter or longer
 				}
-				if first == nil && !errors.Is(err, fs.ErrNotExist) {
+				if none := (*answer.ArchError)(nil); first == nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &none) {
 					first = err
 				}
 			}

@@ -179,6 +179,18 @@ func Families() []string {
 	return slices.Compact(names) // some are of two installers
 }
 
+// ArchError says that a family is not known for an architecture, whatever the
+// image.
+type ArchError struct {
+	Family string
+	Known  []string
+	Arch   string
+}
+
+func (e *ArchError) Error() string {
+	return fmt.Sprintf("family %s is known for %s, not for %q", e.Family, strings.Join(e.Known, " and "), e.Arch)
+}
+
 func familyOf(name, arch, version string, own *Generic) (*family, error) {
 	switch {
 	case name == "generic" && own == nil:
@@ -197,7 +209,7 @@ func familyOf(name, arch, version string, own *Generic) (*family, error) {
 			continue
 		}
 		if !slices.Contains(f.arches, arch) {
-			return nil, fmt.Errorf("family %s is known for %s, not for %q", name, strings.Join(f.arches, " and "), arch)
+			return nil, &ArchError{name, f.arches, arch}
 		}
 		return f, nil
 	}
