@@ -6,7 +6,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/metalcue/metalcue/isohttp"
+	"github.com/metalcue/metalcue/isohttp/iso9660"
 	"github.com/metalcue/metalcue/isohttp/iso9660/isotest"
+	"github.com/metalcue/metalcue/reconcile/answer"
 )
 
 func bench9660(b testing.TB) *bench {
@@ -58,10 +61,7 @@ func BenchmarkRender(b *testing.B) {
 
 func BenchmarkPatch(b *testing.B) {
 	s := bench9660(b)
-	rendered, err := s.render("h")
-	if err != nil {
-		b.Fatal(err)
-	}
+	rendered, _, _ := stages(b, s)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.patch(rendered); err != nil {
@@ -71,15 +71,7 @@ func BenchmarkPatch(b *testing.B) {
 }
 
 func BenchmarkRegions(b *testing.B) {
-	s := bench9660(b)
-	rendered, err := s.render("h")
-	if err != nil {
-		b.Fatal(err)
-	}
-	view, err := s.patch(rendered)
-	if err != nil {
-		b.Fatal(err)
-	}
+	rendered, view, _ := stages(b, bench9660(b))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := regionsOf(view, rendered); err != nil {
@@ -90,6 +82,20 @@ func BenchmarkRegions(b *testing.B) {
 
 func BenchmarkPublish(b *testing.B) {
 	s := bench9660(b)
+	_, view, regions := stages(b, s)
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := s.server.Publish(s.medium("h", view, regions))
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Withdraw()
+	}
+}
+
+// stages makes what the stages of a medium hand on.
+func stages(b *testing.B, s *bench) (*answer.Rendered, *iso9660.View, []isohttp.Region) {
+	b.Helper()
 	rendered, err := s.render("h")
 	if err != nil {
 		b.Fatal(err)
@@ -102,12 +108,5 @@ func BenchmarkPublish(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		p, err := s.server.Publish(s.medium("h", view, regions))
-		if err != nil {
-			b.Fatal(err)
-		}
-		p.Withdraw()
-	}
+	return rendered, view, regions
 }
