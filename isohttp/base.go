@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -161,12 +162,15 @@ func (f *baseFile) reopen() (*os.File, error) {
 	}
 	// The name means another file by now: go by the descriptor, where there is
 	// a file system for that.
-	g, err = os.Open(fmt.Sprintf("/proc/self/fd/%d", f.f.Fd()))
+	g, err = os.Open(selfFD(f.f.Fd()))
 	if err != nil {
 		return nil, &baseError{fmt.Errorf("%s was replaced while it was served", f.key.Path)}
 	}
 	return g, nil
 }
+
+// selfFD is a name for what a descriptor of this process means, on Linux.
+func selfFD(fd uintptr) string { return "/proc/self/fd/" + strconv.FormatUint(uint64(fd), 10) }
 
 // baseError is a fault of the base image, not of the client.
 type baseError struct{ err error }

@@ -3,7 +3,6 @@ package isohttp
 import (
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,7 +12,7 @@ import (
 func unnamed(path string) (*os.File, error) {
 	fd, err := unix.Open(filepath.Dir(path), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err == nil {
-		err = unix.Access(selfFD(fd), unix.F_OK) // name needs it
+		err = unix.Access(selfFD(uintptr(fd)), unix.F_OK) // name needs it
 		if err != nil {
 			unix.Close(fd)
 		}
@@ -26,7 +25,5 @@ func unnamed(path string) (*os.File, error) {
 
 // name gives an unnamed file a name that no other has.
 func name(f *os.File, path string) error {
-	return unix.Linkat(unix.AT_FDCWD, selfFD(int(f.Fd())), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	return unix.Linkat(unix.AT_FDCWD, selfFD(f.Fd()), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
 }
-
-func selfFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

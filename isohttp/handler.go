@@ -87,14 +87,18 @@ type sendError struct{ err error }
 func (e *sendError) Error() string { return "sending medium: " + e.err.Error() }
 func (e *sendError) Unwrap() error { return e.err }
 
+// levelOf returns the level at which an error is logged: the client's faults are
+// of no interest to an operator.
+func levelOf(err error) slog.Level {
+	if base := (*baseError)(nil); errors.As(err, &base) {
+		return slog.LevelError
+	}
+	return slog.LevelDebug
+}
+
 // fail is the one place where errors become answers and log lines.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	level := slog.LevelDebug
-	var base *baseError
-	if errors.As(err, &base) {
-		level = slog.LevelError
-	}
-	s.log().Log(r.Context(), level, "request", "client", r.RemoteAddr, "method", r.Method, "range", r.Header.Get("Range"), "err", err)
+	s.log().Log(r.Context(), levelOf(err), "request", "client", r.RemoteAddr, "method", r.Method, "range", r.Header.Get("Range"), "err", err)
 	if sent := (*sendError)(nil); errors.As(err, &sent) {
 		// The answer is incomplete and cannot say so: the connection must end.
 		panic(http.ErrAbortHandler)
@@ -133,10 +137,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	x := s.exchangeOf(r)
 	asked := x.asked
 	x.asked = false
-	p := s.lookup(r.URL.Path)
+	p := lookup(s, r.URL.Path)
 	if p == nil && s.OnUnknown != nil && !asked {
 		s.OnUnknown(r.Context(), r.URL.Path)
-		p = s.lookup(r.URL.Path)
+		p = lookup(s, r.URL.Path)
 	}
 	if p == nil {
 		return errUnknown
@@ -157,10 +161,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	return x.answer(r)
 }
 
-func (s *Server) lookup(path string) *Publication {
+// lookup returns what is published at a path, or nil.
+func lookup[P string | []byte](s *Server, path P) *Publication {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.media[path]
+	return s.media[string(path)]
 }
 
 // finish ends the answer.

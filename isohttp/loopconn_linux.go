@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -151,11 +150,7 @@ func (l *loop) settle(c *loopConn, err error) {
 }
 
 func (c *loopConn) logFailure(err error) {
-	level := slog.LevelDebug
-	if base := (*baseError)(nil); errors.As(err, &base) {
-		level = slog.LevelError
-	}
-	c.loop.group.server.log().Log(context.Background(), level, "request", "client", c.client, "host", c.p.host, "at", c.body.off, "end", c.body.end, "err", &sendError{err})
+	c.loop.group.server.log().Log(context.Background(), levelOf(err), "request", "client", c.client, "host", c.p.host, "at", c.body.off, "end", c.body.end, "err", &sendError{err})
 }
 
 // next reads a request and begins its answer.
@@ -174,6 +169,9 @@ func (c *loopConn) next() error {
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
+			if len(b) > 0 && len(c.in) == 0 { // a request has begun
+				c.waitUntil(l.now().Add(l.group.server.headerTimeout()))
+			}
 			c.keep(b)
 			return errWait
 		case err != nil:
@@ -181,9 +179,6 @@ func (c *loopConn) next() error {
 		case n == 0:
 			return io.EOF
 		default:
-			if len(b) == 0 {
-				c.waitUntil(l.now().Add(l.group.server.headerTimeout()))
-			}
 			b = l.scratch[:len(b)+n]
 		}
 	}
@@ -202,9 +197,7 @@ func (c *loopConn) keep(b []byte) {
 // connection to net/http.
 func (c *loopConn) answer(r request, b []byte) error {
 	l, s := c.loop, c.loop.group.server
-	s.mu.RLock()
-	p := s.media[string(r.path)]
-	s.mu.RUnlock()
+	p := lookup(s, r.path)
 	if p == nil && s.OnUnknown != nil && !c.asked {
 		c.ask(r, b)
 		return errWait
